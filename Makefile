@@ -10,6 +10,7 @@ MAKEFLAGS += --no-print-directory
 IMAGE ?= alpine
 CMD ?=
 ARGS ?=
+DOCKER ?=
 
 VENV := $(CURDIR)/.venv
 VENV_PYTHON := $(VENV)/bin/python
@@ -49,8 +50,12 @@ images: setup  ## make the images alpine and busybox, in /var/lib/tinybox
 	@$(SUDO) tools/setup.sh images "$(TINYBOX)" busybox alpine
 
 .PHONY: install
-install: setup  ## install the command for all users: links in /usr/local/bin, completion, manual pages
-	@$(SUDO) tools/setup.sh install "$(VENV)/bin"
+install: setup  ## install the command for all users: links, completion, manual pages; DOCKER=1 installs it as docker, too
+	@$(SUDO) tools/setup.sh install "$(VENV)/bin" "$(DOCKER)"
+
+.PHONY: uninstall
+uninstall:  ## remove what install has made; a docker that is not tinybox stays
+	@$(SUDO) tools/setup.sh uninstall
 
 # -- the two commands of the README ------------------------------------------------------------------------------------
 

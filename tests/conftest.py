@@ -20,7 +20,7 @@ from tests.support.slowness import SLOWNESS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["tests.support.privileged", "tests.support.own_network"]
+pytest_plugins = ["pytester", "tests.support.privileged", "tests.support.own_network"]
 
 IMAGES = ("busybox", "alpine")
 PREPARED = "TINYBOX_TEST_STORE"  # a store that has the images already, for machines without a network

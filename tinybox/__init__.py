@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tinybox.api.containers import Container as Container
     from tinybox.api.images import Image as Image
     from tinybox.api.networks import Network as Network
+    from tinybox.api.projects import Project as Project
     from tinybox.api.running import run as run
     from tinybox.api.volumes import Volume as Volume
     from tinybox.container.process.wait_loop import Ending as Ending
@@ -30,6 +31,7 @@ _HOMES = {  # the public names, and the module that each one is loaded from at i
     "Ending": "tinybox.container.process.wait_loop",
     "Image": "tinybox.api.images",
     "Network": "tinybox.api.networks",
+    "Project": "tinybox.api.projects",
     "Volume": "tinybox.api.volumes",
     "__version__": "tinybox.version",
     "errors": "tinybox",

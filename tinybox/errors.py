@@ -28,8 +28,11 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Self
+
+
+_LONGEST, _MOST_NAMES = 128, 1000  # characters of a name, and names, that are compared for an error's cure
 
 
 class TinyboxError(Exception):
@@ -40,10 +43,18 @@ class TinyboxError(Exception):
     def __init__(self, thing: str, cause: str, cure: str = "") -> None:
         super().__init__(thing, cause, cure)
         self.thing, self.cause, self.cure = thing, cause, cure
+        self.near: Callable[[], str] = lambda: ""  # the nearest name; looked for only when the error is printed
+
+    def meant(self, word: str, names: Callable[[], Iterable[str]]) -> Self:
+        """Return this error, whose line will ask if the one of *names* that is nearest to *word* was meant."""
+        self.near = lambda: nearest(word, names)
+        return self
 
     def __str__(self) -> str:
         line = f"{self.thing}: {self.cause}" if self.thing else self.cause
-        return printable(f"{line} ({self.cure})" if self.cure else line)
+        name = self.near()
+        cure = f"did you mean {name}? {self.cure}" if name else self.cure
+        return printable(f"{line} ({cure})" if cure else line)
 
 
 def printable(text: str) -> str:
@@ -53,6 +64,21 @@ def printable(text: str) -> str:
     characters would be commands to the terminal (ESC ] 0 sets its title), another line, or text from right to left.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def nearest(word: str, names: Callable[[], Iterable[str]]) -> str:
+    """Return the one of *names* that is most like *word*, or "" if none is, or if they cannot be read.
+
+    It looks at the first thousand names, so that an error takes milliseconds also in a large store.
+    """
+    from difflib import get_close_matches
+    from itertools import islice
+
+    try:
+        found = get_close_matches(word[:_LONGEST], islice(names(), _MOST_NAMES), 1, 0.7)
+    except (OSError, TinyboxError):
+        return ""
+    return found[0] if found else ""
 
 
 class UsageError(TinyboxError):

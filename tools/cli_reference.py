@@ -16,6 +16,7 @@ import click
 
 from tinybox.cli import app, statuses
 from tinybox.cli.run_command import GROUPS, RunCommand
+from tinybox.container.config import defaults
 from tinybox.container.config.options import OPTIONS
 from tools.cli_examples import EXAMPLES
 
@@ -54,7 +55,17 @@ of them, and prints an error line for each one that failed. Messages go to stder
 Options are written as docker reads them: `-e A=b`, `-e=A=b` and `--env=A=b` are the same, and so are
 `-itd` and `-i -t -d`, `-d=false` and no `-d`; `--` ends the options. `list` and `remove` are other
 names of `ls` and `rm` in a group, and `tinybox help COMMAND` is `tinybox COMMAND --help`.
-[docker-words.md](docker-words.md) lists each command and option of docker's that tinybox does not have.
+[docker-words.md](docker-words.md) lists each command and option of docker's that tinybox does not have, and
+[docker-walk.md](docker-walk.md) is a first hour with docker's words.
+
+Templates of `--format` are Go's text/template with docker's functions. These parts are missing:
+`define`, `template`, `block` and `js`; an object that is printed as a whole is `map[...]` in place of
+Go's `{{...}}`, and `printf` knows no `%T`. `{{{{json .}}}}` prints it as JSON.
+
+`make install DOCKER=1` also links tinybox as `docker`, unless there is a docker. Called by that name,
+`--version` prints docker's line, with the version of docker that the tests compare with tinybox, and
+`completion` prints the script for `docker`; docker's own scripts for shells work, too. Help and errors
+still say tinybox.
 
 `--root DIR` or the variable `TINYBOX_ROOT` choose another store than /var/lib/tinybox. The options of
 `run`, `create` and `exec` end at the name of the image or container: the arguments after it belong to
@@ -74,6 +85,44 @@ the program.
 
 Statuses are those of docker's client. With `exec`, 126 and 127 are also errors before the program, such as an
 unknown user; with `exec -d`, they are 1. A missing argument and an unknown command are 1.
+
+## Variables and the configuration file
+
+| variable | meaning |
+|---|---|
+{variables}
+
+{paragraph}
+
+{example}
+
+`tinybox info` names the files that it has read, and what they set. A wrong key is an error of the
+commands that use the file. Registries, their mirrors and certificates are in the files that docker
+and podman share with tinybox: /etc/docker/daemon.json, /etc/containers/registries.conf, and the
+folders certs.d beside them.
+"""
+
+VARIABLES = {
+    "TINYBOX_ROOT": "The directory of the store, as `--root`; default: /var/lib/tinybox.",
+    "TINYBOX_NETWORK": "The network of `run` and `create` without `--network`; default: the key `network`, or bridge.",
+    "TINYBOX_CGROUP_PARENT": "The control group above those of all containers; default: tinybox.",
+    "TINYBOX_NAME": "Set by tinybox in the shell that `run --step` opens: the name of the box.",
+    "TINYBOX_PID": "Set by tinybox in the same shell: the host's PID of the first process of the box.",
+    "_TINYBOX_HOME": "Set by tinybox without root, for itself and `unshare`: the number of the open file RUN/.home.",
+    "_TINYBOX_COMPLETE": "Set by the completion script of a shell.",
+}
+PARAGRAPH = f"""\
+Defaults of options are in two files, {defaults.FOR_ALL} for all users and ~/.config/tinybox/config.toml for one, whose
+keys have precedence. With sudo, it is root's. An option of the command line has precedence over both. The keys are
+the names of options of `run` and `create`: {", ".join(f"`{key}`" for key in defaults.TEXTS)}; and
+`{defaults.OPTS}`, as in docker's daemon.json. Services of compose have them, too.
+"""
+EXAMPLE = """\
+    network = "none"
+    init = "reap"
+    log-driver = "local"
+    log-opts = { max-size = "10m", max-file = 3 }
+    detach-keys = "ctrl-x,x"\
 """
 
 
@@ -157,7 +206,9 @@ def document() -> str:
     """Return the whole of docs/cli.md."""
     root = click.Context(app.cli, info_name="tinybox")
     failing = ", ".join(f"`{name}`" for name in sorted(statuses.AS_RUN))
-    parts = [BEGINNING.format(failing=failing).rstrip()]
+    variables = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items())
+    told = textwrap.fill(" ".join(PARAGRAPH.split()), WIDTH, break_on_hyphens=False)
+    parts = [BEGINNING.format(failing=failing, variables=variables, paragraph=told, example=EXAMPLE).rstrip()]
     for title, names in SUBJECTS.items():
         parts += chapter(title, names, root)
     return "\n\n".join(part for part in parts if part) + "\n"

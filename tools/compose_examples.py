@@ -81,5 +81,8 @@ EXAMPLES = {
         Example("tinybox compose config -q", "Check the file; print only the wrong line."),
         Example("tinybox compose config --images", "Print the names of the images that it uses."),
     ],
+    "compose watch": [
+        Example("tinybox compose watch web", "Bring changes of files into the boxes, until Ctrl-C.", alone=False)
+    ],
     "compose version": [Example("tinybox compose version --short", "Print the version that scripts compare.")],
 }

@@ -194,6 +194,7 @@ BESIDE: dict[str, dict[str, Any]] = {  # the same for one key that needs others
     "services.develop.watch.target": {"path": ".", "action": "sync"},
     "services.develop.watch.exec": {"path": ".", "action": "sync+exec", "target": "/x"},
     "services.env_file.required": {"path": "missing.env"},
+    "services.volumes.type": {"target": "/d"},
     "services.volumes.bind": {"type": "bind", "source": "/tmp", "target": "/d"},
     "services.volumes.tmpfs": {"type": "tmpfs", "target": "/d"},
     "services.volumes.image": {"type": "image", "source": "box", "target": "/d"},

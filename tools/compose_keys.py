@@ -54,6 +54,7 @@ LEFT_OUT: dict[str, tuple[str, str]] = {  # key, or key above: what happens, and
     "services.ports.mode": (NOTHING, _SILENT),
     "services.ports.app_protocol": (NOTHING, _SILENT),
     "services.volumes.consistency": (NOTHING, _SILENT),
+    "services.volumes.image": (REFUSED, NOT_YET + ": an image is mounted whole"),
     "services.volumes.bind.selinux": (NOTHING, "without SELinux docker ignores it, too"),
     "services.build.privileged": (REFUSED, _RIGHTS),
     "services.build.entitlements": (REFUSED, _RIGHTS),
@@ -82,8 +83,8 @@ LEFT_OUT: dict[str, tuple[str, str]] = {  # key, or key above: what happens, and
     **{
         f"services.deploy.{key}": (NOTED, _SWARM)
         for key in (
-            "endpoint_mode labels mode placement rollback_config update_config restart_policy.delay "
-            "restart_policy.window resources.reservations.cpus resources.reservations.generic_resources"
+            "endpoint_mode labels mode placement rollback_config update_config resources.reservations.cpus "
+            "resources.reservations.generic_resources"
         ).split()
     },
 }

@@ -40,7 +40,6 @@ _SWARM = "for swarm, or for drivers of other programs: tinybox runs on one machi
 _TRUST = "without effect in docker, too, unless content trust is on; name an image by its digest"
 _ONE_PLATFORM = "the store keeps one platform of an image"
 _REAL_TIME = "needs real-time group scheduling, which distributions' kernels do not have"
-_OLD_BUILDER = "of docker's former builder; the present one, BuildKit, ignores or refuses it"
 _ONE_BUILDER = "of BuildKit's builders; tinybox has one builder, and `tinybox build` has its options"
 _NETWORKS = "of docker's former networks; boxes of a network find each other by name"
 _NEW = ("run", "create")
@@ -49,30 +48,23 @@ LEFT_OUT = {
     **_for("there is no daemon that logs; --explain shows what happens", "debug log-level", _ALL),
     **_for("REGISTRY_AUTH_FILE and DOCKER_CONFIG name the file of logins", "config", _ALL),
     **_for(_WINDOWS, "cpu-count cpu-percent io-maxbandwidth io-maxiops isolation", *_NEW),
-    **_for(_WINDOWS, "isolation", "build"),
     **_for(_TRUST, "disable-content-trust", *_NEW, "build", "pull", "push"),
     **_for(_REAL_TIME, "cpu-rt-period cpu-rt-runtime", *_NEW, "update"),
     **_for("Linux ignores it since 5.4", "kernel-memory", *_NEW),
     **_for("gives the box the socket of a daemon, and there is none", "use-api-socket", *_NEW),
-    **_for(_OLD_BUILDER, "cpu-period cpu-quota cpu-shares cpuset-cpus cpuset-mems memory memory-swap", "build"),
-    **_for(_OLD_BUILDER, "compress force-rm rm security-opt squash", "build"),
     **_for(_ONE_PLATFORM, "platform", "history", "image inspect", "load", "push", "rmi", "save"),
     **_for(_ONE_PLATFORM, "tree", "images"),
     **_for(_SWARM, "config-from config-only ingress", "network create"),
     **_for(_SWARM, "availability group limit-bytes required-bytes scope secret sharing topology-preferred "
            "topology-required type", "volume create"),
     **_for(_SWARM, "cluster", "volume ls"),
-    **_for(_SWARM, "volume-driver", *_NEW),
     "volume update": _SWARM,
-    **_for(_NETWORKS, "link", *_NEW),
     **_for("--device gives a box a device of the host", "gpus", *_NEW),
     **_for("the files of all boxes share the file system of the store", "storage-opt", *_NEW),
-    **_for(_NETWORKS, "link", "network connect", "rm"),
-    **_for(NOT_YET, "opt", "volume create"),
+    **_for(_NETWORKS, "link", "rm"),
     **_for("the builder of docker, BuildKit, refuses it", "memory", "compose build"),
     **_for(_ONE_BUILDER, "builder check print provenance sbom ssh", "compose build"),
-    "compose watch": NOT_YET,
-    **_for(NOT_YET, "watch", "compose up"),
+    **_for(f"{NOT_YET}; use compose watch, beside compose up -d", "watch", "compose up"),
     **_for("names as docker-compose 1 wrote them", "compatibility", "compose"),
 }  # fmt: skip
 

@@ -86,6 +86,18 @@ EXAMPLES = {
     "buildx build": [
         Example("tinybox buildx build --load -t app .", "The same as build, by docker's newer name.", alone=False)
     ],
+    "buildx imagetools create": [
+        Example(
+            "tinybox buildx imagetools create -t localhost:5000/tools:latest localhost:5000/tools:1",
+            "Give an image in a registry another name; no layer is fetched.",
+            alone=False,
+        )
+    ],
+    "buildx imagetools inspect": [
+        Example("tinybox buildx imagetools inspect localhost:5000/tools:1", "See its manifest there.", alone=False)
+    ],
+    "buildx stop": [Example("tinybox buildx stop", "Succeed: nothing runs between two builds.")],
+    "buildx use": [Example("tinybox buildx use default", "Succeed: this is the builder that there is.")],
     "buildx inspect": [Example("tinybox buildx inspect", "Show the builder.")],
     "buildx ls": [Example("tinybox buildx ls", "List the builders: there is one.")],
     "buildx prune": [Example("tinybox buildx prune -f", "Remove the build cache.")],

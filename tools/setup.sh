@@ -4,7 +4,9 @@
 #   setup.sh packages [KIND]         install the Debian packages, and those of a KIND: test (used by the tests), lecture
 #                                    (for a virtual machine for the lecture), lecture-test (used by the tests of that)
 #   setup.sh venv DIR                make a virtual environment with the command, editable, and the developers' tools
-#   setup.sh install DIR             install the command of DIR for all users, with completion and manual pages (root)
+#   setup.sh install DIR [1]         install the command of DIR for all users, with completion and manual pages (root);
+#                                    with 1 also as `docker`, unless there is a docker
+#   setup.sh uninstall               remove them again; a `docker` that is not tinybox stays (root)
 #   setup.sh images COMMAND NAME...  make the images in the store (root)
 set -eu
 cd "$(dirname "$0")/.."
@@ -29,7 +31,9 @@ LECTURE_PACKAGES="python3-venv bash-completion man-db"
 LECTURE_TEST_PACKAGES="vagrant debootstrap"
 
 # Shells and man(1) of all users read files here that belong to no package.
-SHARE=/usr/local/share
+PREFIX=${PREFIX-/usr/local}
+BIN=$PREFIX/bin
+SHARE=$PREFIX/share
 
 installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -109,22 +113,43 @@ venv() {
     say "the command is $1/bin/tinybox (make install links it into /usr/local/bin)"
 }
 
+# Tell if the file $1 is a link to a tinybox: only that one may be replaced and removed.
+is_ours() {
+    [ -L "$1" ] && [ "$(basename "$(readlink "$1")")" = tinybox ]
+}
+
 install() {
-    say "link $1/tinybox and tinybox-oci into /usr/local/bin, with completion and manual pages"
-    ln -sfn "$1/tinybox" /usr/local/bin/tinybox
-    ln -sfn "$1/tinybox-oci" /usr/local/bin/tinybox-oci
-    mkdir -p "$SHARE/bash-completion/completions" "$SHARE/zsh/site-functions" "$SHARE/fish/vendor_completions.d"
-    "$1/tinybox" completion bash > "$SHARE/bash-completion/completions/tinybox"
-    "$1/tinybox" completion zsh > "$SHARE/zsh/site-functions/_tinybox"
-    "$1/tinybox" completion fish > "$SHARE/fish/vendor_completions.d/tinybox.fish"
+    if [ "${2-}" = 1 ]; then
+        found=$(command -v docker || [ ! -e "$BIN/docker" ] || echo "$BIN/docker")
+        [ -z "$found" ] || is_ours "$found" ||
+            fail "$found is there already: remove that docker first, or leave DOCKER=1 out"
+    fi
+    say "link $1/tinybox and tinybox-oci into $BIN, with completion and manual pages"
+    mkdir -p "$BIN"
+    ln -sfn "$1/tinybox-oci" "$BIN/tinybox-oci"
+    link tinybox "$1/tinybox"
     "$1/python" -m tools.manual_pages "$SHARE/man/man1"
+    [ "${2-}" != 1 ] || { say "link it as $BIN/docker, too"; link docker "$1/tinybox"; }
+}
+
+# Link the command $2 as $1, with the completion for this name.
+link() {
+    ln -sfn "$2" "$BIN/$1"
+    mkdir -p "$SHARE/bash-completion/completions" "$SHARE/zsh/site-functions" "$SHARE/fish/vendor_completions.d"
+    "$BIN/$1" completion bash > "$SHARE/bash-completion/completions/$1"
+    "$BIN/$1" completion zsh > "$SHARE/zsh/site-functions/_$1"
+    "$BIN/$1" completion fish > "$SHARE/fish/vendor_completions.d/$1.fish"
 }
 
 uninstall() {
-    say "remove tinybox from /usr/local"
-    rm -f "$SHARE/bash-completion/completions/tinybox" "$SHARE/zsh/site-functions/_tinybox" \
-        "$SHARE/fish/vendor_completions.d/tinybox.fish" "$SHARE"/man/man1/tinybox.1 "$SHARE"/man/man1/tinybox-*.1 \
-        /usr/local/bin/tinybox /usr/local/bin/tinybox-oci
+    say "remove tinybox from $PREFIX"
+    for name in tinybox docker; do
+        if is_ours "$BIN/$name"; then
+            rm -f "$BIN/$name" "$SHARE/bash-completion/completions/$name" "$SHARE/zsh/site-functions/_$name" \
+                "$SHARE/fish/vendor_completions.d/$name.fish"
+        fi
+    done
+    rm -f "$SHARE"/man/man1/tinybox.1 "$SHARE"/man/man1/tinybox-*.1 "$BIN/tinybox-oci"
 }
 
 images() {

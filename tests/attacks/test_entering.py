@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.attacks.conftest import SECRET, guarded, replaced
-from tests.support.boxes import new_name
+from tests.support.boxes import new_name, until
 from tests.support.hostile_loader import Interpreter, arm, fired
 from tinybox.container import execute
 from tinybox.container.monitor import attach_protocol
-from tinybox.container.planning import planner
+from tinybox.container.planning import pid_1, planner
 from tinybox.container.process.plan import Step
 from tinybox.isolation import rootfs
 from tinybox.linux import descriptors
@@ -89,7 +90,7 @@ def test_a_working_directory_is_in_the_box(
 
 
 @pytest.fixture
-def idle(engine: Engine) -> Iterator[str]:
+def idle(engine: Engine, succeeds: bool) -> Iterator[str]:
     """Keep a box that does nothing, and give its name."""
     name = new_name()
     assert engine("run", "-d", "--name", name, "busybox", "sleep", "100").status == 0
@@ -155,6 +156,29 @@ def test_no_program_of_the_host_is_overwritten(tinybox: Command, tmp_path: Path,
         str(interpreter.path) if without else ""
     )  # what the box has opened, to write to it later
     assert without or interpreter.is_whole()
+
+
+LOOK = "readlink /proc/1/exe; for f in /proc/1/map_files/*; do readlink $f; done; head -c 4 /proc/1/exe | grep -c ELF"
+MAY_LOOK = ("--cap-add", "SYS_PTRACE", "--cap-add", "SYS_ADMIN")
+
+
+@guarded(replaced(pid_1, "native", lambda *_: ()))
+@pytest.mark.parametrize("way", ["capabilities", "privileged", "exec"])
+def test_pid_1_shows_no_file_of_the_host(engine: Engine, idle: str, succeeds: bool, way: str) -> None:
+    """A hole of tinybox: a box that may trace PID 1 saw the host's Python, and could write to the host's libraries.
+
+    By `--cap-add`, `--privileged`, or `exec --privileged` in an ordinary box, /proc/1/exe and /proc/1/map_files lead to
+    the sealed memory file alone. The control only looks: it writes nothing.
+    """
+    if way == "exec":
+        pid = engine("inspect", "-f", "{{.State.Pid}}", idle).stdout.strip()
+        until(lambda: succeeds or os.readlink(f"/proc/{pid}/exe").startswith("/memfd"))
+        shown = engine("exec", "--privileged", idle, "sh", "-c", LOOK).stdout
+    else:
+        shown = engine.run(*(MAY_LOOK if way == "capabilities" else ("--privileged",)), "busybox", "sh", "-c", LOOK)
+    files = {line for line in shown.splitlines() if line.startswith("/") and "memfd:tinybox:init" not in line}
+    assert (os.path.realpath(sys.executable) in files, any("libc" in each for each in files)) == (succeeds, succeeds)
+    assert succeeds or (files, "/memfd:tinybox:init" in shown) == (set(), True), shown
 
 
 def abstract_sockets(engine: Engine) -> set[str]:

@@ -78,6 +78,35 @@ secrets: {file: {file: ./s.txt}, word: {environment: SECRET_OF_BUILD}}
         assert "of a variable" not in built("history", "--no-trunc", "shop-web").stdout
 
 
+def test_a_build_has_more_contexts(built: Command, tmp_path: Path) -> None:
+    """A directory, an image and the image of another service, which is built before; in FROM, COPY and a mount."""
+    text = """\
+services:
+  web:
+    network_mode: none
+    command: cat /one /two /three
+    build:
+      dockerfile_inline: |
+        FROM base
+        COPY --from=files one /one
+        RUN --mount=type=bind,from=files,source=two,target=/m cat /m > /two
+        COPY --from=other /etc/passwd /passwd
+      additional_contexts: {files: ./more, base: "service:below", other: "docker-image://busybox"}
+  below: {build: {dockerfile_inline: "FROM busybox\\nRUN echo 3 > /three"}, profiles: [never]}
+"""
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/one").write_text("1\n")
+    (tmp_path / "more/two").write_text("2\n")
+    with project(built, tmp_path, text) as shop:
+        shop.up()
+        assert shop("logs", "--no-log-prefix").stdout.split() == ["1", "2", "3"]
+        again = shop.up("--build")
+        assert again.count(" CACHED\n") == 3, again
+        (tmp_path / "more/two").write_text("4\n")
+        assert shop.up("--build").count(" CACHED\n") == 1
+        assert shop("logs", "--no-log-prefix").stdout.split() == ["1", "4", "3"]
+
+
 def test_compose_build(built: Command, tmp_path: Path) -> None:
     """It builds the images of the services that it is given, with arguments of the command line, and starts nothing."""
     (tmp_path / "web").mkdir()

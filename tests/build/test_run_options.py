@@ -19,7 +19,10 @@ WORDS = ("--add-host", "own.host=192.0.2.7", "--shm-size", "1m", "--ulimit", "no
 
 
 def test_a_run_has_the_options(built: Command, tmp_path: Path) -> None:
-    """RUN sees the line, the size and the limit; the cache knows them, and not the group. Control: without them."""
+    """RUN sees the line, the size and the limit; the cache knows them, and not the group. Control: without them.
+
+    Options of docker's former builder are taken, and have no effect, as in docker.
+    """
     text = f"FROM busybox\nRUN {SCRIPT}\n"
     done = build(built, tmp_path, text, *WORDS, "--cgroup-parent", "tinybox-parent-of-run", "--cache-from", "old:1")
     assert done.returncode == 0, done.stderr
@@ -28,6 +31,20 @@ def test_a_run_has_the_options(built: Command, tmp_path: Path) -> None:
     assert " 77\n" in done.stderr
     assert "tinybox: --cache-from old:1: has no effect: the build cache is in the store, not in images" in done.stderr
     assert cached(build(built, tmp_path, text, *WORDS)) == 1
+    ignored = (
+        "--rm",
+        "--force-rm=false",
+        "--compress",
+        "-m",
+        "1g",
+        "--cpu-shares=2",
+        "--security-opt",
+        "x",
+        "--squash",
+    )
+    taken = build(built, tmp_path, text, *WORDS, *ignored)
+    assert cached(taken) == 1
+    assert taken.stderr.startswith("tinybox: --squash: has no effect")
     without = build(built, tmp_path, text)
     assert (cached(without), "own.host\n" in without.stderr, " 65536 " in without.stderr) == (0, False, True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -131,3 +132,55 @@ def test_values_of_options_are_offered(tinybox: Command) -> None:
     assert offers(tinybox, "tinybox create --net shown-") == ["shown-net"]
     assert offers(tinybox, "tinybox run --hostname shown-") == []
     assert tinybox("network", "rm", "shown-net").returncode == 0
+
+
+def answer(tinybox: Command, *words: str) -> tuple[list[str], str]:
+    """Return the offers that `__complete` prints for the last word, without their help, and the last line."""
+    *lines, last = tinybox("__complete", *words).stdout.splitlines()
+    return [line.partition("\t")[0] for line in lines], last
+
+
+def test_dockers_scripts_are_answered(two: Command) -> None:
+    """`__complete` prints names, commands and options in docker's form; the last line tells what the shell shall do."""
+    assert answer(two, "rm", "shown-") == (["shown-alive", "shown-new"], ":4")
+    assert answer(two, "volume", "cre") == (["create"], ":4")
+    assert answer(two, "ps", "--f") == (["--filter", "--format"], ":4")
+    assert answer(two, "run", "-v", "") == answer(two, "cp", "nothing") == ([], ":0")  # files
+    assert answer(two, "no-command", "x") == ([], ":4")
+    assert "\t" in two("__complete", "volume", "cre").stdout
+    assert two("__completeNoDesc", "volume", "cre").stdout == "create\n:4\n"
+
+
+def scripts() -> dict[str, str]:
+    """Return the completion scripts of programs that speak this protocol: podman, and docker if its client is here."""
+    found = {}
+    for program in ("podman", "docker"):
+        if shutil.which(program):
+            done = subprocess.run([program, "completion", "bash"], capture_output=True, text=True, check=False)
+            found[program] = done.stdout if "__complete" in done.stdout else ""
+    return {program: script for program, script in found.items() if script}
+
+
+# The function of the package bash-completion that the scripts call, for machines without it; and no real line to edit.
+SHELL = """
+_init_completion() {
+    words=("${COMP_WORDS[@]}"); cword=$COMP_CWORD; cur=${COMP_WORDS[COMP_CWORD]}; prev=${COMP_WORDS[COMP_CWORD-1]}
+}
+compopt() { :; }
+COMP_TYPE=9; COMP_LINE="${COMP_WORDS[*]}"
+"""
+
+
+def test_the_scripts_of_docker_and_podman_complete(two: Command, tmp_path: Path) -> None:
+    """The script that docker's client ships, or podman's, which is alike, completes a box's name by asking tinybox."""
+    (tmp_path / "docker").symlink_to(two.path)
+    known = scripts()
+    if not known:
+        pytest.skip("neither podman nor docker's client is here: tools/setup.sh packages test")
+    for program, script in known.items():
+        line = f'COMP_WORDS=({tmp_path}/docker rm shown-n); COMP_CWORD=2\n{SHELL}\n__start_{program}; echo "$COMPREPLY"'
+        done = subprocess.run(
+            ["bash", "-c", f"{script}\n{line}"], env=two.environment, capture_output=True, text=True, check=False,
+            timeout=120 * SLOWNESS,
+        )  # fmt: skip
+        assert (done.stdout.strip(), done.stderr) == ("shown-new", ""), program

@@ -169,7 +169,8 @@ def test_stats_measure(tinybox: Command) -> None:
         assert found[idle]["PIDs"] == "2"
         assert found[idle]["NetIO"] == "0B / 0B"  # a network of its own, with only lo in it
     with box(tinybox, "--network", "host", "busybox", *IDLE) as name:
-        assert rows(tinybox, "stats", "--no-stream", name)[0]["NetIO"] == "-- / --"
+        assert "-- / --" in tinybox("stats", "--no-stream", name).stdout  # the devices are the host's
+        assert rows(tinybox, "stats", "--no-stream", name)[0]["NetIO"] == "0B / 0B"  # a number
 
 
 def test_inspect_has_docker_s_keys(tinybox: Command) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
 import pytest
 
-from tests.guards.sources import CHECKOUT
+from tests.guards.sources import CHECKOUT, sources
 from tinybox.cli import app
+from tinybox.container.config import defaults
 from tools import cli_reference
 from tools.cli_examples import EXAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 LINES = [example.line for examples in EXAMPLES.values() for example in examples]
 BETWEEN = {"|", "&&", ";", ">", "<"}
@@ -71,6 +75,32 @@ def unfinished(command: click.Command) -> dict[str, bool]:
 def test_the_page_is_up_to_date() -> None:
     """`make docs` would write what is there."""
     assert (CHECKOUT / "docs/cli.md").read_text() == cli_reference.document(), "docs/cli.md is stale: make docs"
+
+
+def names_of_variables(texts: Iterable[str]) -> set[str]:
+    """Return the names of environment variables of tinybox's own in *texts*."""
+    return {name for text in texts for name in re.findall(r"\b_?TINYBOX_[A-Z_]+", text)}
+
+
+def test_every_variable_is_described() -> None:
+    """The table has each TINYBOX_ variable that the code names, and no other; docs/cli.md has the table."""
+    assert names_of_variables(source.text for source in sources("tinybox")) == set(cli_reference.VARIABLES)
+    page = (CHECKOUT / "docs/cli.md").read_text()
+    assert all(f"| `{name}` | {meaning} |" in page for name, meaning in cli_reference.VARIABLES.items())
+
+
+def test_a_variable_is_found() -> None:
+    """The guard works: at a string, in a sentence, and with an underscore before it."""
+    found = names_of_variables(['os.environ["TINYBOX_A"]', "see TINYBOX_B_C.", "_TINYBOX_D="])
+    assert found == {"TINYBOX_A", "TINYBOX_B_C", "_TINYBOX_D"}
+
+
+def test_the_example_of_a_configuration_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file in docs/cli.md has keys and values that tinybox takes."""
+    monkeypatch.setattr(defaults, "FOR_ALL", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    (tmp_path / "config.toml").write_text(textwrap.dedent(cli_reference.EXAMPLE))
+    assert defaults.settings()["log-opts"] == {"max-size": "10m", "max-file": "3"}
 
 
 def test_every_command_has_its_place_and_an_example() -> None:

@@ -77,6 +77,12 @@ def registry(docker_ip: str, docker_services: Services) -> str:
 
 
 @pytest.fixture(scope="session")
+def page(docker_ip: str, docker_services: Services) -> str:
+    """Give the address of a web server whose image was built for the session; it answers."""
+    return address(docker_ip, docker_services, "page", 80)
+
+
+@pytest.fixture(scope="session")
 def web(docker_ip: str, docker_services: Services) -> str:
     """Give the address of a web server that answers."""
     return address(docker_ip, docker_services, "web", 80)

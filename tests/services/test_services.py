@@ -81,6 +81,11 @@ def test_the_web_server_answers_over_its_published_port(web: str) -> None:
     assert b"Welcome to nginx" in fetched(f"http://{web}/")
 
 
+def test_a_service_is_built(page: str) -> None:
+    """pytest-docker calls `up --build`, which makes the image of a service with `build`, with its argument."""
+    assert fetched(f"http://{page}/") == b"built with pytest-docker\n"
+
+
 def test_services_find_each_other_by_name(
     tinybox: Command, docker_services: Services, docker_compose_project_name: str, registry: str, web: str
 ) -> None:

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.compose import members, project, resources
-from tinybox.compose.reading import loading
+from tinybox.compose.canonical import Canonical
+from tinybox.compose.reading import document, loading
+from tinybox.compose.reading.relative_paths import anchored
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
     from tinybox.compose.project import Project
+    from tinybox.compose.reading.service import Service
 
 
+CIRCLE = """
+services:
+  a: {build: {additional_contexts: ["x=service:b"]}}
+  b: {build: {additional_contexts: ["x=service:a"]}}
+"""
 SAMPLES = Path(__file__).parents[1] / "data/compose"
 
 
@@ -46,6 +54,41 @@ services:
     assert found["web"].options["health_cmd"] == ["CMD", "y"]
     assert (found["more"].image, found["more"].command) == ("other", ["b"])
     assert (found["base"].command, found["base"].options["env"]) == (["a"], ["A=1", "B=1"])
+
+
+def test_short_and_long_forms_are_merged(tmp_path: Path) -> None:
+    """A context and its options, names and mappings, one secret or device at one place, one log driver's options."""
+    text = """
+services:
+  base:
+    build: ./dir
+    labels: [a=1]
+    annotations: {x: 1}
+    secrets: [s, {source: t, target: u}]
+    devices: ["/dev/null:/dev/a", "/dev/zero:/dev/b"]
+    logging: {driver: json-file, options: {max-size: 1m}}
+    env_file: a.env
+  web:
+    extends: base
+    build: {args: [A=1]}
+    labels: {b: 2}
+    annotations: [y=2]
+    secrets: [{source: s, mode: 0400}, {source: s, target: u}]
+    devices: [{source: /dev/full, target: /dev/b}]
+    logging: {driver: local}
+    env_file: [b.env]
+secrets: {s: {file: s}, t: {file: t}}
+"""
+    (tmp_path / "a.env").write_text("A=a\nB=a\n")
+    (tmp_path / "b.env").write_text("B=b\n")
+    web = one(tmp_path, text).services["web"]
+    assert web.build is not None
+    assert (web.build.context, web.build.arguments) == (f"{tmp_path}/dir", {"A": "1"})
+    assert (web.options["label"], web.options["annotation"]) == (["a=1", "b=2"], ["x=1", "y=2"])
+    assert [value.split(",")[2] for value in web.options["mount"]] == ["target=/run/secrets/s", "target=/run/secrets/u"]
+    assert web.options["device"] == ["/dev/null:/dev/a", "/dev/full:/dev/b"]
+    assert (web.options["log_driver"], web.options.get("log_opt")) == ("local", None)
+    assert web.options["env"] == ["A=a", "B=a", "B=b"]
 
 
 def test_paths_of_an_extended_file_begin_in_its_directory(tmp_path: Path) -> None:
@@ -189,7 +232,7 @@ configs: {text: {content: 'a $WORD'}, file: {file: g}}
         ("services: {a: {image: x, secrets: [s]}}\nsecrets: {s: {environment: UNSET_WORD}}", "UNSET_WORD is not set"),
         (
             "services: {a: {image: x, configs: [{source: s, mode: rw}]}}\nconfigs: {s: {content: b}}",
-            "'rw' is no number from 0 to 7777",
+            "'rw' is no octal number",
         ),
         ("services: {a: {image: x, configs: [s], read_only: true}}\nconfigs: {s: {content: b}}", "read_only"),
         ("services: {a: {image: x}}\nvolumes: {v: {external: true, labels: [a=b]}}", "conflicts with external"),
@@ -200,6 +243,12 @@ configs: {text: {content: 'a $WORD'}, file: {file: g}}
         ("services: {a: {image: x, runtime: runc}}", "unknown or invalid runtime name: runc"),
         ("services: {a: {provider: {type: x}}}", "no programs of other providers"),
         ("services: {a: {image: x}}\nmodels: {m: {model: y}}", "runs no language models"),
+        (
+            CIRCLE,
+            "need one another's images: a -> b -> a",
+        ),
+        ("services: {a: {build: {additional_contexts: {x: 'service:b'}}}}", "there is no service b"),
+        ("services: {a: {build: {additional_contexts: {x: 'https://b'}}}}", "is no context that tinybox knows"),
         ("services: {a: {image: x, post_start: [{user: root}]}}", "names no command"),
         ("services: {a: {image: x, links: [b]}}", "there is no service b"),
         ("services: {a: {image: x, develop: {watch: [{path: ., action: sync}]}}}", "sync needs a target"),
@@ -230,6 +279,10 @@ def test_what_cannot_be_is_refused(tmp_path: Path, text: str, says: str) -> None
         ("extra_hosts: [a=b]", "is not an IP address"),
         ("security_opt: [what]", "what"),
         ("oom_score_adj: 5000", "--oom-score-adj 5000"),
+        ("volumes: [{type: image, source: x, target: /i, image: {subpath: etc}}]", "only a whole image"),
+        ("volumes: [{type: volume, target: /i, volume: {subpath: etc}}]", "must not set Subpath"),
+        ("networks: {default: {link_local_ips: [1.2.3.4]}}", "is not a link-local address"),
+        ("networks: {default: {driver_opts: {x: y}}}", "x"),
         ("healthcheck: {test: x, retries: few}", "--health-retries few"),
     ],
 )
@@ -247,6 +300,36 @@ def test_projects_in_the_style_of_public_ones_are_read(path: Path, monkeypatch: 
     found = project.load([str(path)], "sample")
     assert len(found.services) > 1
     assert all(service.image for service in found.services.values())
+
+
+def _places(service: Service) -> list[str]:
+    return [*service.options.get("mount", ()), *service.options.get("volume", ())]
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_canonical_form_means_the_same(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `config` prints, read again in another directory, gives the same options, paths and dependencies."""
+    monkeypatch.setenv("STORE_PASSWORD", "x")
+    found = project.load([str(path)], "sample")
+    form = Canonical("sample", found.folder, found.variables).file(anchored(found.tree, found.folder).plain())
+    (tmp_path / "compose.yaml").write_text(document.written(form))
+    again = project.load([str(tmp_path / "compose.yaml")], "sample")
+    assert list(again.services) == list(found.services)
+    for name, service in found.services.items():
+        other = again.services[name]
+        assert (other.image, other.arguments, other.depends_on) == (
+            service.image,
+            service.arguments,
+            service.depends_on,
+        )
+        places = {"mount", "volume"}  # the short form of a volume becomes a long one
+        assert other.options.keys() - places == service.options.keys() - places
+        assert len(_places(other)) == len(_places(service))
+        assert (other.links, other.scale, [*map(vars, other.watch)]) == (
+            service.links,
+            service.scale,
+            [*map(vars, service.watch)],
+        )
 
 
 def test_the_whole_stack_is_put_together(monkeypatch: pytest.MonkeyPatch) -> None:

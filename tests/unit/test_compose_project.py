@@ -63,6 +63,10 @@ def service(folder: Path, lines: str) -> Service:
         ("deploy: {restart_policy: {condition: none}}\nrestart: always", {"restart": "no"}),
         ("deploy: {resources: {limits: {memory: 32M}}}\nmem_limit: 32m", {"memory": "32m"}),
         ("deploy: {restart_policy: {condition: on-failure, max_attempts: 3}}", {"restart": "on-failure:3"}),
+        (
+            "deploy: {restart_policy: {delay: 1s500ms, window: 2m}}",
+            {"restart": "always", "annotation": ["tinybox.restart-delay=1500", "tinybox.restart-window=120000"]},
+        ),
         ("privileged: true\nread_only: yes\ntty: false", {"privileged": True, "read_only": True, "tty": False}),
         ("cap_add: [SYS_TIME]\ncap_drop: [ALL]", {"cap_add": ["SYS_TIME"], "cap_drop": ["ALL"]}),
         ("tmpfs: /run", {"tmpfs": ["/run"]}),
@@ -118,8 +122,8 @@ def service(folder: Path, lines: str) -> Service:
             {"device": ["/dev/null", "/dev/a:/dev/b:r", "/dev/c:/dev/c"]},
         ),
         (
-            "volumes: [{type: image, source: box, target: /i, image: {subpath: etc}}]",
-            {"mount": ["type=image,target=/i,image-subpath=etc,source=box"]},
+            "volumes: [{type: image, source: box, target: /i}, {type: tmpfs, target: /t, tmpfs: {mode: 0o1777}}]",
+            {"mount": ["type=image,target=/i,source=box", "type=tmpfs,target=/t,tmpfs-mode=1777"]},
         ),
         (
             "volumes: [{type: volume, source: data, target: /d, volume: {subpath: a}}]",

@@ -17,7 +17,6 @@ from tinybox.container.process.handles import Handles
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing
 from tinybox.errors import UsageError
-from tinybox.linux.descriptors import open_now
 
 if TYPE_CHECKING:
     import builtins
@@ -52,14 +51,14 @@ class Container(Inside):
     def _made_by(
         cls, image: object, command: tuple[str, ...], root: str, given: dict[str, Any], *, starts: bool
     ) -> Self:
-        options, strangers = requests.options_of(given), open_now()
+        options = requests.options_of(given)
         paths = Paths(root)
 
         def make() -> lifecycle.Container:
-            with requests.Closing(Handles()) as handles:
+            with Handles() as handles:
                 return launch.register(str(image), command, options, handles, root=root, at_once=starts)
 
-        with requests.UsualUmask():
+        with requests.Starting():
             registered = requests.with_image(paths, str(image), options, make)
             made = cls(registered.id, paths, made=True)
             if not starts:
@@ -67,7 +66,7 @@ class Container(Inside):
                 registered.record.close()
                 return made
             try:
-                background.launch(registered, strangers=strangers)
+                background.launch(registered)
             except BaseException as error:
                 made.__exit__(None, error, None)
                 raise
@@ -91,17 +90,15 @@ class Container(Inside):
 
     def start(self) -> None:
         """Start it in the background, if it does not run; see docker-start(1)."""
-        strangers = open_now()
         paths, here = requests.changing(self._paths.root)
-        with requests.UsualUmask():
-            starting.start(paths, here, self.id, strangers=strangers)
+        with requests.Starting():
+            starting.start(paths, here, self.id)
 
     def restart(self, timeout: float | None = None, signal: str = "") -> None:
         """Stop it as `stop` does, and start it again."""
-        strangers = open_now()
         paths, here = requests.changing(self._paths.root)
-        with requests.UsualUmask():
-            starting.restart(paths, here, self.id, timeout, signal, strangers=strangers)
+        with requests.Starting():
+            starting.restart(paths, here, self.id, timeout, signal)
 
     def stop(self, timeout: float | None = None, signal: str = "") -> None:
         """Send its stop signal, or *signal*, and KILL after *timeout* seconds (None: its own, or 10).

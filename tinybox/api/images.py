@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from tinybox.api import requests
@@ -91,21 +89,17 @@ class Image(Removable):
         *secrets* are the contents that RUN --mount=type=secret sees, by their ids. Raises TinyboxError, which names the
         line of the Containerfile.
         """
-        from tinybox.build import bases, building, opening
+        from tinybox.build.asking import Asked
 
         host.read("").check()
         paths = Paths(root)
-        store, arguments = Store(paths.root), dict(build_args or {})
-        names = [parse(name) for name in ([tag] if isinstance(tag, str) else tag)]
-        before = set(store.ids())
-        with ExitStack() as stack, requests.UsualUmask():
-            stdin = stack.enter_context(open(os.devnull, "rb"))
-            content, name, found = opening.opened(stack, store, context, file, stdin)
-            wish = building.Wish(content, name, found, names, arguments, target, labels or {}, platform, secrets or {},
-                                 network, not no_cache, False)  # fmt: skip
-            bring = bases.bringing(requests.bringer(paths), pulls=pull)
-            made = building.build(store, wish, bring, building.Report(), opening.epoch(arguments))
-        return cls(made, paths, name=str(names[0]) if names else "", made=bool(names) or made not in before)
+        names = [tag] if isinstance(tag, str) else [*tag]
+        asked = Asked(file, names, dict(build_args or {}), target, labels or {}, platform, secrets or {}, network,
+                      no_cache, keep_failed=False, pull=pull)  # fmt: skip
+        before = set(Store(paths.root).ids())
+        made = requests.built(paths, context, asked)
+        first = str(parse(names[0])) if names else ""
+        return cls(made, paths, name=first, made=bool(names) or made not in before)
 
     @classmethod
     def load(cls, file: str, *, root: str = "") -> builtins.list[Self]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container import bringing, launch
+from tinybox.container.config import defaults
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from tinybox.container.process.handles import Handles
+    from tinybox.build.asking import Asked
     from tinybox.container.records.host import Host
 
     Result = TypeVar("Result")
@@ -25,12 +26,12 @@ UMASK = 0o022  # files in a box get the modes that are asked for, whatever the c
 def options_of(given: dict[str, Any]) -> dict[str, Any]:
     """Return *given*, Python keywords, as the command line gives them; UsageError if one is unknown or for it alone.
 
-    An object, such as a Network, stands for its name.
+    An object, such as a Network, stands for its name. Missing ones have the defaults of the configuration file.
     """
     normalized = launch.normal({key: _name(value) for key, value in given.items()})
     for key in filter(normalized.get, launch.AT_A_TERMINAL):
         raise UsageError(f"option {key}", "is for the command line only", f"tinybox run --{launch.KEYS[key].name}")
-    return normalized
+    return defaults.applied(normalized)
 
 
 def _name(value: Any) -> Any:
@@ -53,26 +54,27 @@ def bringer(paths: Paths) -> bringing.Bringer:
     return bringing.Bringer(Store(paths.root))
 
 
+def built(paths: Paths, context: str, asked: Asked, inline: str = "") -> str:
+    """Build the image that *asked* describes from the directory *context*, without a word, and return its id."""
+    from contextlib import ExitStack
+
+    from tinybox.build import asking, bases, building, opening
+    from tinybox.images.store import Store
+
+    store = Store(paths.root)
+    with ExitStack() as stack, UsualUmask():
+        stdin = stack.enter_context(open(os.devnull, "rb"))
+        wish = asking.wish(stack, store, context, asked, stdin, inline)
+        bring = bases.bringing(bringer(paths), pulls=asked.pull)
+        return building.build(store, wish, bring, building.Report(), opening.epoch(asked.arguments))
+
+
 def changing(root: str) -> tuple[Paths, Host]:
     """Return the paths of a store and the facts about this host; HostError: it cannot be changed by this process."""
     paths = Paths(root)
     here = host.read(paths.cache)
     here.check()
     return paths, here
-
-
-class Closing:
-    """A ``with`` block that closes *handles* after an error: unlike a command, this process goes on."""
-
-    def __init__(self, handles: Handles) -> None:
-        self._handles = handles
-
-    def __enter__(self) -> Handles:
-        return self._handles
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is not None:
-            self._handles.close()
 
 
 class UsualUmask:
@@ -83,3 +85,20 @@ class UsualUmask:
 
     def __exit__(self, *_: object) -> None:
         os.umask(self._former)
+
+
+class Starting(UsualUmask):
+    """A ``with`` block in which containers are started: their monitors close this program's descriptors."""
+
+    def __enter__(self) -> None:
+        from tinybox.container.monitor.background import STRANGERS
+        from tinybox.linux.descriptors import open_now
+
+        super().__enter__()
+        self._token = STRANGERS.set(open_now())
+
+    def __exit__(self, *_: object) -> None:
+        from tinybox.container.monitor.background import STRANGERS
+
+        STRANGERS.reset(self._token)
+        super().__exit__()

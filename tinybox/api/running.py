@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.api.requests import Closing, UsualUmask, options_of, with_image
+from tinybox.api.requests import UsualUmask, options_of, with_image
 from tinybox.container import launch, lifecycle
 from tinybox.container.monitor.foreground import run_logged
 from tinybox.container.process.program_streams import ProgramStreams
@@ -42,9 +42,8 @@ def run(
 
     def act() -> Ending:
         with ProgramStreams(stdin, input, captured=capture_output) as streams:
-            handles = streams.handles(watched=passing)
             carry_out = lifecycle.run if passing else run_logged
-            with Closing(handles):
+            with streams.handles(watched=passing) as handles:
                 ending = launch.foreground(str(image), command, normalized, handles, root=root, carry_out=carry_out)
             return streams.keep(ending)
 

@@ -92,7 +92,7 @@ class Wish(NamedTuple):
     """What the command line asks for; see `tinybox build --help`.
 
     *arguments* are the values of --build-arg, *platform* is OS/ARCH[/VARIANT] or "", *labels* are added to the image,
-    *for_run* are options of the container of each RUN.
+    *for_run* are options of the container of each RUN, *contexts* see named_contexts.py.
     """
 
     content: bytes
@@ -108,6 +108,7 @@ class Wish(NamedTuple):
     uses_cache: bool
     keeps_failed: bool
     for_run: Mapping[str, Any] = {}
+    contexts: Mapping[str, str] = {}
 
 
 def build(store: Store, wish: Wish, bring: Bring, report: Report, newest: int | None) -> str:
@@ -126,7 +127,7 @@ def build(store: Store, wish: Wish, bring: Bring, report: Report, newest: int | 
     order = Order(
         store, wish.context, parsed.escape, found.stages, {**found.arguments, "TARGETSTAGE": target.title},
         wish.arguments, platform, bool(wish.platform), wish.secrets, wish.network, wish.uses_cache, wish.keeps_failed,
-        bring, now, newest, wish.for_run,
+        bring, now, newest, wish.for_run, wish.contexts,
     )  # fmt: skip
     with intake.workspace(store) as work:
         document = _built(order, work, needed, report)[target.number]

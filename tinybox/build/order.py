@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinybox.build import stages
+from tinybox.build import named_contexts, stages
 from tinybox.errors import ImageError
 from tinybox.images.store import layer_key
 
@@ -29,6 +29,7 @@ class Order(NamedTuple):
     first FROM, with TARGETARCH and the like. *secrets* has the content of each secret by its id. *bring* makes an image
     that is not in the store, by its name and its platform ("": any). *now* is the time that the image gets, in seconds
     since 1970; *newest*, if not None, is SOURCE_DATE_EPOCH. *for_run* are options of the container of each RUN.
+    *contexts* are named ones; see named_contexts.py.
     """
 
     store: Store
@@ -47,6 +48,7 @@ class Order(NamedTuple):
     now: int
     newest: int | None
     for_run: Mapping[str, Any]
+    contexts: Mapping[str, str]
 
 
 class Origin(NamedTuple):
@@ -62,13 +64,14 @@ def origin(order: Order, finished: Mapping[int, dict[str, Any]], number: int, na
 
     *finished* has the config document of each stage that is done.
     """
+    image_name = named_contexts.image(order.contexts, name)
     other = stages.numbered(order.stages[:number], name)
-    if other is not None:
+    if other is not None and image_name == name:
         if other not in finished:
             raise ImageError(f"--from={name}", "this stage is not built", "a trigger of ONBUILD cannot name it")
         diff_ids: list[str] = finished[other]["rootfs"]["diff_ids"]
         paths = [f"{order.store.root}/layers/{layer_key(diff_id)}/fs" for diff_id in diff_ids]
         return Origin(diff_ids, paths, f"stage {name}")
-    order.bring(name, "")
-    image = order.store.image(name)
+    order.bring(image_name, "")
+    image = order.store.image(image_name)
     return Origin(image.diff_ids, image.layers, f"image {name}")

@@ -12,9 +12,10 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinybox.build import layering, run_flags
+from tinybox.build import layering, named_contexts, run_flags
 from tinybox.build.containerfile import Instruction
 from tinybox.build.files import copying
+from tinybox.build.files.context import Context
 from tinybox.container.config import option_values
 from tinybox.errors import UsageError
 from tinybox.images import build_cache
@@ -55,7 +56,8 @@ def key(order: Order, instruction: Instruction, wanted: list[Mount], find: Find)
         content: object = ""
         if each.kind == "bind":
             name = each.fields.get("from", "")
-            content = find(name).diff_ids if name else copying.digest(_copied(instruction, each), order.context)
+            with _context(order, name) as context:
+                content = copying.digest(_copied(instruction, each), context) if context else find(name).diff_ids
         found.append([each.kind, each.target, each.is_readonly, sorted(each.fields.items()), content])
     return found
 
@@ -117,14 +119,15 @@ def _copied(instruction: Instruction, wanted: Mount) -> CopyRequest:
 def _bind(stack: ExitStack, order: Order, instruction: Instruction, wanted: Mount, place: str, find: Find) -> str:
     """Return the path of what a bind mount shows: a copy of a part of the context, or a path in mounted layers."""
     name = wanted.fields.get("from", "")
-    if not name:
-        os.mkdir(place, 0o755)
-        root = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            copying.copy(_copied(instruction, wanted), order.context, root)
-        finally:
-            os.close(root)
-        return f"{place}/x"
+    with _context(order, name) as context:
+        if context is not None:
+            os.mkdir(place, 0o755)
+            root = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                copying.copy(_copied(instruction, wanted), context, root)
+            finally:
+                os.close(root)
+            return f"{place}/x"
     root = stack.enter_context(layering.merged(find(name).layers, place))
     source = wanted.fields.get("source") or wanted.fields.get("src") or "/"
     try:
@@ -135,6 +138,18 @@ def _bind(stack: ExitStack, order: Order, instruction: Instruction, wanted: Moun
         return os.readlink(f"/proc/self/fd/{fd}")
     finally:
         os.close(fd)
+
+
+@contextmanager
+def _context(order: Order, name: str) -> Iterator[Context | None]:
+    """Yield the context of the build, or the directory of the context *name*; None: it is a stage or an image."""
+    if not name:
+        yield order.context
+    elif directory := named_contexts.directory(order.contexts, name):
+        with Context.of_directory(directory) as found:
+            yield found
+    else:
+        yield None
 
 
 def _cache(stack: ExitStack, site: Site, wanted: Mount) -> str:

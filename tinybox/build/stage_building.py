@@ -16,6 +16,7 @@ from tinybox.build import (
     containerfile,
     layering,
     metadata,
+    named_contexts,
     run_flags,
     run_mounts,
     run_options,
@@ -97,6 +98,9 @@ class StageBuilder:
 
     def _image(self, name: str, platform: str) -> dict[str, Any]:
         """Return the record of the base image, which is kept in the store from now on."""
+        if named_contexts.directory(self.order.contexts, name):
+            raise UsageError(f"context {name}", "is a directory, not an image", "COPY --from takes files of it")
+        name = named_contexts.image(self.order.contexts, name)
         self.order.bring(name, platform)
         with self.store.locked():
             image = self.store.image(name)
@@ -262,6 +266,10 @@ class StageBuilder:
     def _source(self, name: str, folder: str) -> Iterator[Context]:
         if not name:
             yield self.order.context
+            return
+        if directory := named_contexts.directory(self.order.contexts, name):
+            with Context.of_directory(directory) as source:
+                yield source
             return
         found = self._find(name)
         with layering.merged(found.layers, folder) as root, Context.of_root(os.dup(root), found.name) as source:

@@ -121,10 +121,8 @@ ELSEWHERE = {
 
 DOCKERS = "28.2.2"  # the version of docker whose commands, options and fields the tests compare with tinybox's
 REFUSED = {  # options of docker's that have no meaning here, and what to use
-    "--link": "boxes of one network find each other by name: tinybox network create NET, and --network NET",
     "--gpus": "--device /dev/NAME gives a box a device of the host",
     "--storage-opt": "the files of all boxes share the file system of the store",
-    "--volume-driver": "volumes are directories of this host: -v NAME:/PLACE",
     "--kernel-memory": "-m limits the memory of the kernel, too",
     "--use-api-socket": "there is no daemon, so no socket",
 }

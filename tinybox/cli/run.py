@@ -11,6 +11,7 @@ import sys
 from tinybox.cli.before_run import SEEING, attached, check_runtime, refuse_seeing, warn
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.container import launch, lifecycle
+from tinybox.container.config import defaults
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Run *command* in a new container of *image* and return the exit status; make a missing image from its recipe."""
     policy = checked(options.get("pull", MISSING))
+    options = defaults.applied(options)
     check_runtime(options)
     if options.get("dry_run") or options.get("bundle"):
         return show(image, command, options)
@@ -58,9 +60,12 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
 def _foreground(
     image: str, command: list[str], options: dict[str, Any], policy: str, departure: Departure | None = None
 ) -> int:
-    """Run it in the foreground; without --rm with a log, which costs some milliseconds, and so can be attached to."""
+    """Run it in the foreground; without --rm with a log, which costs some milliseconds, and so can be attached to.
+
+    A log that another program gets, too (--log-driver syslog, journald), is kept in any case.
+    """
     stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    passing = bool(options.get("rm")) and departure is None
+    passing = bool(options.get("rm")) and departure is None and options.get("log_driver") not in ("syslog", "journald")
     handles = Handles((stdin, 1, 2), interactive=options["interactive"], watched=passing)
     carry_out: Callable[[Container, Signals], Ending] = lifecycle.run
     if not passing:

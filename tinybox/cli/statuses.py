@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 FAILED = 1
+OF_PROGRAM = (NotExecutableError.status, NotFoundError.status)  # a program that cannot be started
 AS_RUN = {"run", "oci", "unshare"}  # these end with 125, 126 or 127, as docker-run(1)
 
 
 def of_command_line(error: click.UsageError) -> int:
-    """Return the status after click's *error* about the command line."""
+    """Return the status after click's *error* about the command line; in compose it is always 1, as in docker's."""
+    if error.ctx is not None and error.ctx.command_path.split()[1:2] == ["compose"]:
+        return FAILED
     if isinstance(error, click.NoSuchOption | click.BadOptionUsage):
         return OptionError.status
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
@@ -31,12 +34,15 @@ def of_command_line(error: click.UsageError) -> int:
 
 def of(words: Sequence[str], error: TinyboxError) -> int:
     """Return the status after *error* in a command; *words* are its name, and what follows."""
+    if words[0] == "compose":
+        is_of_program = words[1:2] in (["exec"], ["run"]) and error.status in OF_PROGRAM
+        return error.status if is_of_program else FAILED
     if words[0] in AS_RUN or isinstance(error, OptionError):
         return error.status
     if words[0] == "create" and isinstance(error, UsageError) and error.thing.startswith("-"):
         return error.status  # docker's client reads the options of `create` itself, as those of `run`
-    if words[0] == "exec" or list(words[:2]) in (["compose", "exec"], ["compose", "run"]):
-        return error.status if error.status in (NotExecutableError.status, NotFoundError.status) else FAILED
+    if words[0] == "exec":
+        return error.status if error.status in OF_PROGRAM else FAILED
     return FAILED
 
 

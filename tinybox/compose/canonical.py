@@ -117,7 +117,9 @@ class Canonical:
             whole = os.path.join(self._folder, os.path.expanduser(path))
             if isinstance(entry, dict) and entry.get("required") is False and not os.path.exists(whole):
                 continue
-            found |= self._environment(dotenv.read(whole, self._variables))
+            is_raw = isinstance(entry, dict) and entry.get("format") == "raw"
+            pairs = dotenv.read_raw(whole) if is_raw else dotenv.read(whole, self._variables)
+            found |= self._environment(pairs)
         return found
 
     def _build(self, value: Any) -> Tree:
@@ -214,8 +216,9 @@ def _bind_words(mode: str) -> Tree:
 
 
 def _long_port(entry: Tree) -> Tree:
-    made = {"mode": "ingress", "protocol": "tcp", **entry}
-    return {**made, "published": str(made["published"])} if "published" in made else made
+    made = {"mode": "ingress", **{key: value for key, value in entry.items() if key not in ("published", "protocol")}}
+    published = {"published": str(entry["published"])} if "published" in entry else {}
+    return {**made, **published, "protocol": entry.get("protocol", "tcp")}
 
 
 def _ports_of(text: str) -> list[Tree]:

@@ -12,7 +12,7 @@ from tinybox.errors import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from typing import BinaryIO
 
     from tinybox.container.records.paths import Paths
@@ -73,15 +73,20 @@ class Output:
             self._stream.flush()
 
 
+def merged(paths: Paths, containers: list[Listed], selection: Selection) -> Iterator[tuple[Listed, Entry]]:
+    """Yield the output of all *containers* so far, in the order of time."""
+
+    def entries(listed: Listed) -> Iterator[tuple[Listed, Entry]]:
+        for batch in log_reader.read(paths, listed.id, selection):
+            yield from ((listed, entry) for entry in batch)
+
+    yield from heapq.merge(*map(entries, containers), key=lambda pair: pair[1].time)
+
+
 def show(paths: Paths, containers: list[Listed], selection: Selection, output: Output) -> None:
     """Write the output of all *containers* so far, in the order of time."""
-
-    def entries(container: str) -> Iterable[tuple[str, str, Entry]]:
-        for batch in log_reader.read(paths, container, selection):
-            yield from ((entry.time, container, entry) for entry in batch)
-
-    for _, container, entry in heapq.merge(*(entries(listed.id) for listed in containers), key=lambda row: row[0]):
-        output.write(container, [entry])
+    for listed, entry in merged(paths, containers, selection):
+        output.write(listed.id, [entry])
     for listed in containers:
         output.finish(listed.id)
 

@@ -6,7 +6,7 @@ import os
 import re
 
 from tinybox.compose import order
-from tinybox.compose.reading import declared, document, dotenv, service_reader
+from tinybox.compose.reading import build_key, declared, document, dotenv, service_reader
 from tinybox.compose.reading.interpolation import AsWritten
 from tinybox.compose.reading.loading import Loading
 from tinybox.compose.reading.service import ServiceContext
@@ -60,6 +60,7 @@ class Project:
         context.granted = {kind: declared.read(name, kind, top.get(kind)) for kind in context.granted}
         context.services = top["services"].mapping()
         self.services = {key: service_reader.read(key, field, context) for key, field in context.services.items()}
+        build_key.link(self.services)
         order.ordered(self.services, self.services)  # a circle is an error of the file, whatever the command
 
     def chosen(self, names: Iterable[str], profiles: Iterable[str], *, alone: bool = False) -> list[Service]:

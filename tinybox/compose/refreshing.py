@@ -12,13 +12,17 @@ from contextlib import suppress
 from tinybox.images.reference import parse
 from tinybox.images.store import Store
 
+REFRESH = "refresh"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.compose.reading.service import Service
 
 
 def policy(root: str, service: Service) -> str:
-    """Return the pull policy for the image of *service* now: ``always`` if it is too old, else ``missing``."""
+    """Return the pull policy for the image of *service* now; ``refresh`` becomes ``always``, or ``missing``."""
+    if service.pull != REFRESH:
+        return service.pull
     try:
         since = os.lstat(_link(root, service)).st_mtime
     except FileNotFoundError:
@@ -26,8 +30,10 @@ def policy(root: str, service: Service) -> str:
     return "always" if time.time() - since >= service.refresh else "missing"
 
 
-def note(root: str, service: Service) -> None:
-    """Note that the registry was asked now; see utimensat(2)."""
+def note(root: str, service: Service, used: str) -> None:
+    """Note that the registry was asked now, if the policy *used* was to do that; see utimensat(2)."""
+    if service.pull != REFRESH or used != "always":
+        return
     with suppress(FileNotFoundError):
         os.utime(_link(root, service), follow_symlinks=False)
 

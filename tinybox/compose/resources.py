@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from functools import partial
 
 from tinybox.compose import members
@@ -111,9 +112,16 @@ def make_volumes(paths: Paths, project: Project, say: Say, undo: ExitStack) -> N
                 ) from error
             paths.prepare()
             marks = {members.PROJECT: project.name, members.VOLUME: key}
-            store_volumes.create(paths, volume.name, volume.labels | marks)
+            store_volumes.create(paths, volume.name, volume.labels | marks, volume.options)
             undo.callback(remove_volume, paths, volume.name)
             say(f" Volume {volume.name}  Created")
+
+
+def make_folders(service: Service) -> None:
+    """Make the missing host directories that are to be mounted; a path that exists may be a file."""
+    for folder in service.folders:
+        if not os.path.exists(folder):
+            os.makedirs(folder, exist_ok=True)
 
 
 def options(project: Project, service: Service, *, aliases: bool = True) -> dict[str, Any]:

@@ -8,7 +8,6 @@ that this command has made is removed, the last thing first. If the command is k
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from contextlib import ExitStack, suppress
 
@@ -16,6 +15,7 @@ from tinybox.compose import conditions, down, granted, hooks, members, refreshin
 from tinybox.compose.reading.service import COMPLETED, HEALTHY, STARTED
 from tinybox.compose.wishes import CHANGED, NEVER, Wishes
 from tinybox.container import control, launch
+from tinybox.container.config import defaults
 from tinybox.container.monitor import background
 from tinybox.container.network import making
 from tinybox.container.process.handles import Handles
@@ -89,12 +89,11 @@ class Startup:
         for service in self.services:
             for note in service.notes:
                 self.say(f"service {service.name}: {note}")
-            policy = refreshing.policy(self.paths.root, service) if service.pull == "refresh" else service.pull
+            policy = refreshing.policy(self.paths.root, service)
             if service.build is None and policy != "never" and (service.image, policy) not in brought:
                 bring(service.image, policy, service.options.get("platform", ""))
                 brought.add((service.image, policy))
-                if service.pull != policy == "always":
-                    refreshing.note(self.paths.root, service)
+                refreshing.note(self.paths.root, service, policy)
             self.images[service.name] = Store(self.paths.root).image(service.image).id
 
     def remove_outdated_networks(self) -> list[Listed]:
@@ -191,12 +190,13 @@ class Startup:
 
     def create(self, service: Service, digest: str, number: int, undo: ExitStack, kept: dict[str, str]) -> None:
         """Make a container of *service*, and start it; it takes over *kept*, a former one's anonymous volumes."""
-        make_folders(service)
+        resources.make_folders(service)
         options = self.options(service, digest, number)
         try:
-            container = launch.register(
-                service.image, service.arguments, options, Handles(), root=self.paths.root, kept=kept
-            )
+            with Handles() as handles:
+                container = launch.register(
+                    service.image, service.arguments, options, handles, root=self.paths.root, kept=kept
+                )
         except UsageError as error:
             raise misused(service, error) from error
         self.made.add(options["name"])
@@ -216,7 +216,7 @@ class Startup:
         options = service.options | resources.options(self.project, service)
         own = members.labels(self.project, service, digest, number)
         name = members.container_name(self.project, service, number)
-        return options | {"name": name, "label": [*options.get("label", []), *own]}
+        return defaults.applied(options | {"name": name, "label": [*options.get("label", []), *own]})
 
     def begin(self, service: Service, container: Container, name: str) -> None:
         """Start a registered container under a monitor; an error names the service, too."""
@@ -255,10 +255,12 @@ class Startup:
 
         The new container is planned first, so that a wrong option leaves the former container unchanged.
         """
-        make_folders(service)
+        resources.make_folders(service)
         try:
             options = self.options(service, digest, number)
-            launch.prepare(self.paths, self.here, service.image, service.arguments, options, Handles())
+            with Handles() as handles:
+                launch.prepare(self.paths, self.here, service.image, service.arguments, options, handles)
+            handles.close()
         except UsageError as error:
             raise misused(service, error) from error
         control.stop(self.paths, former.id, self.wishes.seconds)
@@ -283,13 +285,6 @@ def start_again(paths: Paths, here: Host, project: Project, listed: Listed, say:
         known = project.services.get(members.service_of(listed))
         if known and known.post_start:
             hooks.run(paths, known, listed.id, "post_start", known.post_start)
-
-
-def make_folders(service: Service) -> None:
-    """Make the missing host directories that are to be mounted; a path that exists may be a file."""
-    for folder in service.folders:
-        if not os.path.exists(folder):
-            os.makedirs(folder, exist_ok=True)
 
 
 def misused(service: Service, error: UsageError) -> UsageError:

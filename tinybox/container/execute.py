@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 
-from tinybox.container import control, freezing, lifecycle
+from tinybox.container import control, freezing
 from tinybox.container.config import configure, option_values, user_option
 from tinybox.container.planning import cgroups, program, streams
 from tinybox.container.planning.planner import check_labels, oom_score
@@ -77,7 +77,7 @@ class Execution:
         config = spec.load(paths.bundle(target.id))
         self.paths, self.handles, self.limits_memory = paths, handles, False
         self.id, self.annotations = os.urandom(32).hex(), target.state["annotations"]
-        self.cgroup = lifecycle.group(target.id, config, here)
+        self.cgroup = cgroups.group(target.id, config, here)
         self.mode = init.NONE
         if options.get("detach") and config.get("annotations", {}).get(spec.INIT) in (init.FORWARD, init.REAP):
             self.mode = init.LEAVE

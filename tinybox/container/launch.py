@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.network.definitions import Network
     from tinybox.container.process.wait_loop import Ending, Signals
-    from tinybox.container.records.spec import Mount
+    from tinybox.container.records.spec import Mount, Spec
     from tinybox.images.store import Image
 
 # Options that only the command line carries out: they show the run, put it in the background, or do not run it at all.
@@ -213,13 +213,22 @@ def prepare(
         network=lambda word: _network(paths, word),
         network_mode=network_option.mode(options),
     )
-    config = configure.configure(requested)
-    joined.note(paths, requested.modes, config)
-    planned = lifecycle.Container(paths, container, config, here, handles)
+    planned = lifecycle.Container(paths, container, _configured(paths, requested), here, handles)
     _note_surprises(planned, requested)
     if options.get("omit") or options.get("chroot"):
         _leave_out(planned, options)
     return planned
+
+
+def _configured(paths: Paths, requested: request.Request) -> Spec:
+    """Return the config.json of *requested*, with notes about the other containers and the volumes that it needs."""
+    config = configure.configure(requested)
+    joined.note(paths, requested.modes, config)
+    if spec.mounts_of_volumes(config, paths):
+        from tinybox.container.storage import mounted_volumes
+
+        mounted_volumes.note(config, paths)
+    return config
 
 
 def _note_surprises(planned: lifecycle.Container, requested: request.Request) -> None:
@@ -257,9 +266,9 @@ def hostname_of(paths: Paths, word: str) -> str:
 
 def mounts_of(paths: Paths, word: str) -> list[Mount]:
     """Return the volumes and binds of the container that *word* names, running or not, as --mount would give them."""
-    from tinybox.container.storage import volumes
+    from tinybox.container.storage import requested_mounts
 
-    return volumes.handed_on(paths, spec.load(paths.bundle(naming.find(paths, word))))
+    return requested_mounts.handed_on(paths, spec.load(paths.bundle(naming.find(paths, word))))
 
 
 def write_bundle(container: lifecycle.Container, folder: str) -> None:

@@ -7,21 +7,19 @@ the lock RUN/ID/lock. If it is killed, the next command finds that lock free and
 
 from __future__ import annotations
 
-from tinybox.container.planning import planner
+from tinybox.container.planning import cgroups, network, planner
 from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import StateError, TinyboxError
 from tinybox.isolation.cgroups.group import Cgroup, place
-from tinybox.isolation.cgroups.limits import settings
 from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.network.endpoints import Endpoints
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Plan
     from tinybox.container.process.wait_loop import Ending, Signals, Streams
@@ -38,9 +36,10 @@ class Container:
         self.paths, self.id, self.config, self.host, self.handles = paths, container, config, host, handles
         self.bundle = paths.bundle(container)
         self.annotations = config.get("annotations", {})
-        self.cgroup = group(container, config, host)
-        self.endpoints = endpoints_of(paths, container, self.annotations)
+        self.cgroup = cgroups.group(container, config, host)
+        self.endpoints = network.endpoints_of(paths, container, self.annotations)
         self.task = Task(config, self.bundle, host, handles, self.cgroup, container, self.endpoints)
+        self.task.run_directory = paths.run_directory(container)
         self.plan: Plan = planner.plan(self.task)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
@@ -52,23 +51,6 @@ class Container:
     def emit(self, action: str, **attributes: object) -> None:
         """Append the event *action* to the event log, with the image's name and further *attributes*."""
         events.emit(self.paths, self.id, action, self.annotations, **attributes)
-
-
-def group(container: str, config: Spec, host: Host) -> Cgroup:
-    """Return a container's control group, which need not exist yet: ``tinybox/ID`` in every hierarchy that it needs."""
-    resources = config.get("linux", {}).get("resources", {})
-    needed = {"devices"} | {setting.controller for setting in settings(resources, host.hierarchies)}
-    parent = config.get("annotations", {}).get(spec.CGROUP_PARENT, "")
-    return Cgroup(place(container, parent), host.hierarchies, needed)
-
-
-def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> Endpoints | None:
-    """Return a container's endpoints in its networks; None, without an import, if it has no network of its own."""
-    if spec.NETWORKS not in annotations:
-        return None
-    from tinybox.container.network.endpoints import Endpoints
-
-    return Endpoints(paths, container, annotations)
 
 
 def run(
@@ -157,6 +139,8 @@ def stop(container: Container, ending: Ending) -> None:
     container.handles.close()
     if container.endpoints is not None:
         ending.complaint = attempt(container.endpoints.release) or ending.complaint
+    if spec.OPTION_VOLUMES in container.annotations:
+        ending.complaint = attempt(lambda: unmount_volumes(container.paths, container.id)) or ending.complaint
     container.cgroup.remove()
     try:
         container.record.write(
@@ -170,10 +154,8 @@ def stop(container: Container, ending: Ending) -> None:
         )
     except StateError as error:
         ending.complaint = ending.complaint or str(error)
-    lasted = (container.record.state.get("finishedAt", 0) - container.record.state.get("startedAt", 0)) // 10**9
-    known = {"execDuration": max(lasted, 0), "exitCode": ending.status}
-    left, oom = container.endpoints.networks if container.endpoints is not None else [], ending.out_of_memory
-    events.emit_end(container.paths, container.id, container.config, left, out_of_memory=oom, **known)
+    left, now = container.endpoints.networks if container.endpoints is not None else [], container.record.state
+    events.emit_end(container.paths, container.id, container.config, left, now, ending.status)
 
 
 def abandon(container: Container, error: BaseException) -> None:
@@ -249,3 +231,10 @@ def end_group(record: Record, host: Host) -> None:
     orphaned = Cgroup(place(record.id, parent), host.hierarchies, host.hierarchies.v1)
     orphaned.kill()
     orphaned.remove()
+
+
+def unmount_volumes(paths: Paths, container: str) -> None:
+    """Unmount the volumes with options that only this container has used; see storage/mounted_volumes.py."""
+    from tinybox.container.storage import mounted_volumes
+
+    mounted_volumes.release(paths.run_directory(container))

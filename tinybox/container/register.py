@@ -52,7 +52,7 @@ def _make_bundle(container: Container) -> None:
     if spec.mounts_of_volumes(container.config, container.paths):
         from tinybox.container.storage import volumes
 
-        volumes.make(container.paths, container.config)
+        volumes.make(container.paths, container.config, container.paths.run_directory(container.id))
     os.mkdir(container.bundle, 0o711)
     for folder in ("upper", "work", container.config["root"]["path"]):
         os.mkdir(os.path.join(container.bundle, folder), 0o755)

@@ -58,6 +58,8 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
     lifecycle.end_group(record, host)
     left: list[tuple[str, str]] = []
     attempt(lambda: left.extend(_disconnect(paths, record.id)))
+    if os.path.lexists(os.path.join(paths.run_directory(record.id), "volumes")):  # see storage/mounted_volumes.py
+        attempt(lambda: lifecycle.unmount_volumes(paths, record.id))
     naming.hide(paths, record.id)
     try:
         kept = state.stored(paths, record.id)
@@ -70,7 +72,7 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
     elif record.state.get("status") == state.RUNNING:
         record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
         config: Spec = {**spec.load_if_sound(paths.bundle(record.id)), "annotations": kept["annotations"]}
-        events.emit_end(paths, record.id, config, left, exitCode="unknown")
+        events.emit_end(paths, record.id, config, left, {}, "unknown")
     elif kept.get("restarting"):
         state.Record(paths, record.id, -1, kept).write(restarting=False)
     record.close()

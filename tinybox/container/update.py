@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import control, lifecycle
+from tinybox.container import control
 from tinybox.container.config import configure, limits, option_values
 from tinybox.container.config.restart_policy import Policy
+from tinybox.container.planning import cgroups
 from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import HostError, OptionError, UsageError
 from tinybox.isolation.cgroups import changes, files
@@ -48,14 +49,14 @@ def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None
             Policy(options["restart"])
             config.setdefault("annotations", {})[spec.RESTART] = options["restart"]
         requested = change(config, here, options)
-        group = lifecycle.group(container, config, here)  # HostError: a user without root may set no limit
+        group = cgroups.group(container, config, here)  # HostError: a user without root may set no limit
         if state.read(paths, container)["status"] == state.RUNNING:
             with control.running(paths, container) as target:
                 try:
                     apply(group, config["linux"]["resources"], requested)
                 finally:
                     if target.ends_within(0):
-                        _remove_unused_groups(lifecycle.group(container, config, here))
+                        _remove_unused_groups(cgroups.group(container, config, here))
         spec.save(config, paths.bundle(container))
     events.emit(paths, container, "update")
 

@@ -198,7 +198,11 @@ class Store:
         if found:
             raise ImageError(f"image {text!r}", f"{len(found)} image ids begin so", "give more of the id")
         cure = "'tinybox images' lists all images; 'tinybox pull' and 'tinybox import' add more"
-        raise NoSuchImageError(f"image {text!r}", f"{NO_SUCH} in {self.root}", cure)
+        raise NoSuchImageError(f"image {text!r}", f"{NO_SUCH} in {self.root}", cure).meant(text, self.short_names)
+
+    def short_names(self) -> list[str]:
+        """Return the names with a tag, as users write them: `latest` is left out."""
+        return [name.removesuffix(":latest") for name, _ in self.names() if "@" not in name]
 
     def _load(self, image_id: str, reference: str) -> Image:
         return Image(self.root, image_id, reference, self.record(image_id, reference))

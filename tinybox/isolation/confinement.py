@@ -18,15 +18,70 @@ from tinybox.linux import capability, process, seccomp, trampoline
 INSTALLER = capability.mask(["CAP_SYS_ADMIN"])
 
 # What PID 1 needs while it waits for the program: signals, the ends of processes, memory of Python, the clock, open
-# pipes, the open socket of --explain, and its own end
+# pipes, the open socket of --explain, and its own end; and to become the native init: execve, execveat, prctl, capget
 _CALLS_OF_PID_1 = {
     "x86_64": (
         seccomp.AUDIT_ARCH_X86_64,
-        (0, 1, 3, 9, 10, 11, 12, 13, 14, 15, 25, 28, 44, 45, 61, 62, 126, 128, 202, 219, 228, 231, 247),
+        (
+            0,
+            1,
+            3,
+            9,
+            10,
+            11,
+            12,
+            13,
+            14,
+            15,
+            25,
+            28,
+            44,
+            45,
+            59,
+            61,
+            62,
+            125,
+            126,
+            128,
+            157,
+            202,
+            219,
+            228,
+            231,
+            247,
+            322,
+        ),
     ),
     "aarch64": (
         seccomp.AUDIT_ARCH_AARCH64,
-        (57, 63, 64, 91, 94, 95, 98, 113, 128, 129, 134, 135, 137, 139, 206, 207, 214, 215, 216, 222, 226, 233, 260),
+        (
+            57,
+            63,
+            64,
+            91,
+            94,
+            95,
+            98,
+            113,
+            128,
+            129,
+            134,
+            135,
+            137,
+            139,
+            167,
+            206,
+            207,
+            214,
+            215,
+            216,
+            221,
+            222,
+            226,
+            233,
+            260,
+            281,
+        ),
     ),
 }
 
@@ -77,8 +132,8 @@ class Confinement:
     def relinquish(self) -> None:
         """Do the same in PID 1, which has started the program, with a filter that allows it only to wait for others.
 
-        PID 1 executes nothing more: so it may set no_new_privs, if it lacks the capability. Its calls are not reported,
-        nor are those of the trampoline, which waits, and makes the same ones for the program.
+        PID 1 executes nothing more but the native init: so it may set no_new_privs, if it lacks the capability. Its
+        calls are not reported, nor are those of the trampoline, which waits, and makes the same ones for the program.
         """
         listeners = explain.listeners[:]
         explain.listeners.clear()

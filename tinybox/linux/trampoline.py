@@ -8,12 +8,10 @@ container. It executes this program, which is in sealed memory, and this program
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import struct
 
-from tinybox.errors import HostError
+from tinybox.linux import memory_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,11 +21,6 @@ GO_ON = b"x" * 8  # what a trampoline that waits has to read
 FAILED = 127  # the exit status of a trampoline whose execve(2) was refused
 UNCONFINED = 0x80  # added to the errno in the report if not execve(2) was refused, but the filter before it
 
-_BASE = 0x400000  # the address of the program in memory, the linker's usual one
-_HEADERS = 64 + 56  # one ELF header, one program header
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-_MFD_EXEC = 0x10  # the file may be executed, Linux 6.3; see memfd_create(2)
-_EXECUTABLE = 0o111  # who executes a file that it may not read is not dumpable, see PR_SET_DUMPABLE in prctl(2)
 _CAPABILITY_VERSION = 0x20080522
 
 
@@ -66,19 +59,7 @@ def make(report: int, lock: Lock | None = None) -> int:
 
     HostError: the host forbids to execute memory files (sysctl vm.memfd_noexec).
     """
-    try:
-        try:
-            fd = os.memfd_create("tinybox", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING | _MFD_EXEC)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # EINVAL: a kernel before 6.3, where all of them may be executed
-                raise
-            fd = os.memfd_create("tinybox", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    except PermissionError as error:
-        raise HostError("vm.memfd_noexec", "no memory file may be executed", "sysctl vm.memfd_noexec=1") from error
-    os.write(fd, program(report, lock=lock))
-    os.fchmod(fd, _EXECUTABLE)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-    return fd
+    return memory_files.make("tinybox", program(report, lock=lock))
 
 
 def execute(trampoline: int | str, path: str, args: list[str], env: dict[str, str]) -> NoReturn:
@@ -99,19 +80,12 @@ def program(report: int, machine: str = "", lock: Lock | None = None) -> bytes:
     exits with FAILED at once: then a script with the interpreter /proc/self/exe has executed the trampoline again.
     """
     machine = machine or os.uname().machine
-    number, code = {"x86_64": (62, _x86_64), "aarch64": (183, _aarch64)}[machine]
+    code = {"x86_64": _x86_64, "aarch64": _aarch64}[machine]
     text, data = code(report, lock, 0), b""
     if lock is not None:  # the code has the same length for each address
-        address = _BASE + _HEADERS + len(text)
+        address = memory_files.BASE + memory_files.HEADERS + len(text)
         text, data = code(report, lock, address), lock.data(address)
-    size = _HEADERS + len(text) + len(data)
-    return (
-        struct.pack("<4sBBB9xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 2, number, 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1,
-                    0, 0, 0)
-        + struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x10000)
-        + text
-        + data
-    )  # fmt: skip
+    return memory_files.elf(machine, text + data)
 
 
 _EXECUTE_X86_64 = (

@@ -61,6 +61,7 @@ _NETWORKS = {
     spec.NETWORKS: quick_json.dumps([{"name": "lab"}]),
     spec.PORTS: quick_json.dumps([{"hostIp": "", "hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]),
 }
+_VOLUMES = {spec.OPTION_VOLUMES: quick_json.dumps(["/var/lib/tinybox/volumes/data"])}
 _HOOK = [{"path": "/usr/bin/true"}]
 _RARE = {  # settings that few containers have
     "scheduler": {"policy": "SCHED_BATCH"},
@@ -90,7 +91,8 @@ def specs() -> Iterator[Spec]:
     yield _whole(linux={**mapped, "namespaces": [*_new("user", "mount", "time"), *joined]})
     yield _whole(annotations={}, linux={"namespaces": [*_new("pid", "uts", "cgroup"), *_joined("mount")]})
     rare = {"memoryPolicy": {"mode": "MPOL_LOCAL"}, "netDevices": {"eth1": {}}, "intelRdt": {"closID": "lecture"}}
-    yield _whole(linux={**rare, "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}})
+    options = {**_ANNOTATIONS, **_VOLUMES}
+    yield _whole(annotations=options, linux={**rare, "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}})
 
 
 def _new(*kinds: str) -> list[dict[str, str]]:

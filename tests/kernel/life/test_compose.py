@@ -92,7 +92,7 @@ volumes: {data: }
     [
         ("command: [sh, -c, 'echo oh no; exit 3']", "did not complete successfully: exit status 3"),
         ("command: /no/such/program", "no such file"),
-        ("mem_limit: much", "--memory much: is not a size"),
+        ("user: nobody-known", "no user nobody-known in the image"),
         ("image: localhost:1/no-such-image", "localhost:1"),
     ],
 )
@@ -404,8 +404,8 @@ def test_a_new_container_keeps_the_nameless_volumes(tinybox: Command, tmp_path: 
         shop.life("a").inside("echo dear > /data/kept; echo too > /more/kept")
         shop.write(text.replace("one", "two").replace("{<<", "{healthcheck: {test: 'false', interval: 50ms}, <<"))
         assert shop("up", "--wait").returncode == 1
-        shop.write(text.replace("{<<", "{mem_limit: much, <<"))
-        assert "is not a size" in shop("up", "-d").stderr
+        shop.write(text.replace("{<<", "{user: nobody-known, <<"))
+        assert "no user nobody-known" in shop("up", "-d").stderr
         assert shop.states() == {"a": "running"}
         shop.write(text.replace("one", "two"))
         shop.up()

@@ -77,13 +77,13 @@ def test_run_is_a_box_of_its_own_with_the_options_of_the_service(shop: Project, 
     assert "shop-own" not in shop("ps", "-q").stdout  # without -a, they are not shown
     assert shop("exec", "-T", "web", "hostname").stdout.strip() == shop.life("web").id[:12]
     assert shop("run", "-T", "job").stdout == "job\n"  # the profile is on for a service that is named
-    one_line(shop("run", "-T", "--rm", "web", "no-such-program"), 127, "no-such-program")
+    one_line(shop("run", "-T", "--rm", "--no-deps", "web", "no-such-program"), 127, "no-such-program")
     one_line(shop("run", "wbe", "true"), 1, "service wbe", "no such service")
     assert shop("kill").returncode == 0  # the containers of `run` go on
     assert {row["Name"]: row["State"] for row in shop.rows()}["shop-own"] == "running"
-    assert shop("rm", "-f").returncode == 0
+    assert shop("rm", "-fv").returncode == 0
     assert names(shop) == {"shop-own"}
-    assert shop("rm", "-fs").returncode == 0
+    assert shop("rm", "-fsv").returncode == 0
 
 
 def test_run_starts_what_its_service_depends_on(shop: Project) -> None:
@@ -141,6 +141,7 @@ def test_up_recreates_what_it_is_told_to(shop: Project) -> None:
     both = ids("--force-recreate", "-V", "--always-recreate-deps", "web")
     assert (both["web"] != one["web"], both["db"] != one["db"]) == (True, True)
     assert shop.life("web").inside("ls /own") == ""
+    assert len(shop.tinybox("volume", "prune", "-fa").stdout.splitlines()) > 1  # the former one is kept, as in docker
     shop.write(TWO.replace("NAME: web", "NAME: other"))
     assert ids("--no-recreate") == both
     alone = ids("--no-deps", "web")
@@ -236,3 +237,31 @@ services:
         assert removed.returncode == 0
         assert set(ends.states()) == {"web", "bad"}
         assert "Image busybox  stays: " in removed.stderr
+
+
+def test_watch_brings_changes_into_a_running_box(tinybox: Command, tmp_path: Path) -> None:
+    """A file that is written or removed below a path of `sync` is so in the box, too; an ignored one is not."""
+    rule = "{path: ./src, action: sync, target: /app, ignore: ['*.tmp']}"
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/old").write_text("one")
+    text = f"services: {{web: {{<<: *stays, develop: {{watch: [{rule}]}}}}, db: {{<<: *stays}}}}\n"
+    with project(tinybox, tmp_path, text) as shop:
+        one_line(shop("watch", "db"), 1, "no service has the key develop")
+        with tinybox.start(*shop.words("watch", "web")) as process:
+            assert process.stderr is not None
+            with patience(PATIENCE):
+                while process.stderr.readline() != "Watch enabled\n":
+                    pass
+            (tmp_path / "src/skip.tmp").write_text("no")
+            (tmp_path / "src/below").mkdir()
+            (tmp_path / "src/below/new").write_text("two")
+            (tmp_path / "src/old").write_text("three")
+            box = shop.life("web")
+            until(lambda: box.inside("cat /app/old /app/below/new 2>&1 || true") == "threetwo")
+            assert box.inside("ls /app") == "below\nold"
+            (tmp_path / "src/old").unlink()
+            until(lambda: box.inside("ls /app") == "below")
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE)
+            assert process.returncode == 130
+        assert shop.states()["web"] == "running"

@@ -88,20 +88,20 @@ def test_a_silent_network(tinybox: Command, networks: tuple[str, str]) -> None:
         tinybox("rm", "-f", *names)
 
 
-@pytest.mark.parametrize(
-    ("words", "cause"),
-    [
-        ("--driver-opt a=b", "--driver-opt a=b: is unknown"),
-        (f"--driver-opt {DOCKERS}endpoint.ifname=a/b", "is no name of a link"),
-        (f"--driver-opt {DOCKERS}endpoint.sysctls=net.ipv4.ip_forward=1", "unrecognised network interface sysctl"),
-        ("--link-local-ip 10.0.0.1", "is not a link-local address"),
-    ],
-)
-def test_wrong_options_of_an_endpoint(tinybox: Command, networks: tuple[str, str], words: str, cause: str) -> None:
-    """One line, and nothing is connected."""
+WRONG = {
+    "--driver-opt a=b": "--driver-opt a=b: is unknown",
+    f"--driver-opt {DOCKERS}endpoint.ifname=a/b": "is no name of a link",
+    f"--driver-opt {DOCKERS}endpoint.sysctls=net.ipv4.ip_forward=1": "unrecognised network interface sysctl",
+    "--link-local-ip 10.0.0.1": "is not a link-local address",
+}
+
+
+def test_wrong_options_of_an_endpoint(tinybox: Command, networks: tuple[str, str]) -> None:
+    """Each is refused in one line, and nothing is connected."""
     name = new_name()
     tinybox("create", "--name", name, "--network", networks[0], "busybox", "true")
-    one_line(tinybox("network", "connect", *words.split(), networks[1], name), 1, cause)
+    for words, cause in WRONG.items():
+        one_line(tinybox("network", "connect", *words.split(), networks[1], name), 1, cause)
     [known] = json.loads(tinybox("inspect", name).stdout)
     tinybox("rm", name)
     assert list(known["NetworkSettings"]["Networks"]) == [networks[0]]

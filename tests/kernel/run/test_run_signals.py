@@ -58,7 +58,7 @@ def test_reap_forwards_nothing(tinybox: Command) -> None:
     name = new_name()
     with kept(tinybox, "--rm", "--init=reap", "--name", name, "busybox", "sh", "-c", TRAPS) as process:
         first = pid_of(tinybox, name)
-        assert os.path.basename(os.readlink(f"/proc/{first}/exe")).startswith("python")
+        assert os.readlink(f"/proc/{first}/exe").startswith("/memfd:tinybox:init")
         for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
             process.send_signal(number)
         time.sleep(0.3)

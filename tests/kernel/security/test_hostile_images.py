@@ -127,7 +127,7 @@ def test_a_broken_image_in_the_store_is_named_and_breaks_nothing_else(
     assert done.stderr.count("\n") == 1
     looks_well(elsewhere)
     for words in (("run", "--rm", "bad:1", "sh"), ("create", "bad:1"), ("save", "bad:1")):
-        one_line(elsewhere(*words), 1 if words[0] == "save" else 125, says)
+        one_line(elsewhere(*words), 125 if words[0] == "run" else 1, says)
     assert says in elsewhere("inspect", "bad:1").stderr
     put(elsewhere, {**SOUND, "author": "another"}, "other:1")  # imports, and the sweeps before them, work as usual
     assert elsewhere("rmi", "other:1").returncode == 0
@@ -188,7 +188,7 @@ def test_a_health_check_without_a_program_is_none(elsewhere: Command, test: list
     config["Healthcheck"]["Test"] = ["CMD", "true"]
     put(elsewhere, {**SOUND, "config": config}, "odd:1")
     refused = elsewhere("create", "--name", "odd", "odd:1")
-    assert (refused.returncode, len(refused.stderr.splitlines())) == (125, 1), refused
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1), refused
     assert "Interval in Healthcheck cannot be less than 1ms" in refused.stderr
     config["Healthcheck"]["Interval"] = 0
     put(elsewhere, {**SOUND, "config": config}, "odd:1")

@@ -220,6 +220,6 @@ def test_what_can_be_undone_says_so() -> None:
             if step.undo:
                 told[step.name] = step.undo_says
     assert told.keys() == {
-        *("ports", "addresses", "cgroup", "clone", "outer", "share-root", "net-devices", "resctrl"),
+        *("ports", "addresses", "cgroup", "clone", "outer", "share-root", "net-devices", "resctrl", "volume/data"),
     }
     assert told["cgroup"] == "SIGKILL for every process in it, then rmdir(2)"

@@ -7,6 +7,7 @@ import pytest
 from tinybox.container.config import restart_policy
 from tinybox.container.config.restart_policy import Policy
 from tinybox.container.process.wait_loop import Ending
+from tinybox.container.records import spec
 from tinybox.errors import UsageError
 
 
@@ -56,6 +57,22 @@ def test_the_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pauses[-1] == 60
     clock[0] += restart_policy.LONG_ENOUGH
     assert policy.delay() == pytest.approx(0.1)
+
+
+def test_a_delay_and_a_window_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause stays the same; after a run as long as the window, and only then, starts are counted from 0 again."""
+    clock = [100.0]
+    monkeypatch.setattr(restart_policy.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
+    policy = Policy("on-failure:2", {spec.RESTART_DELAY: "1500", spec.RESTART_WINDOW: "5000"})
+    again = []
+    for seconds in (1, 1, 1, 5):
+        clock[0] += seconds
+        again.append(policy.again(Ending(1), stopped=False))
+        assert policy.delay() == 1.5
+        clock[0] += 1.5
+    assert again == [True, True, False, True]
+    assert policy.count == 1
+    assert policy.now("always").delay() == 1.5
 
 
 def test_a_policy_that_is_changed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from tinybox.cli.formatting.template import Template, unescaped
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import host_facts, units
 from tinybox.errors import printable
+from tinybox.images.registry import hosts
 from tinybox.version import __version__
 
 FORMAT = click.option(
@@ -42,6 +44,11 @@ def version(style: str) -> None:
         lines += [f" Python:            {found['PythonVersion']}"]
         lines += [f" Kernel:            {found['KernelVersion']}"] if part == "Server" else [""]
     _print(facts, style, lines)
+
+
+def _setting(item: tuple[str, Any]) -> str:
+    key, value = item
+    return f"{key}: {' '.join(f'{name}={text}' for name, text in value.items()) if isinstance(value, dict) else value}"
 
 
 # The heading of each line of `info`, as docker's, and its field; a field of several words is under its first.
@@ -75,4 +82,10 @@ def info(style: str) -> None:
     facts = host_facts.information(Paths(), __version__)
     shown = {**facts, "MemTotal": units.binary_size(facts["MemTotal"])}
     lines = [f"{heading}: {shown[field]}" for heading, field in LINES.items()]
+    lines += [
+        f"Configuration: {file['Path']} ({', '.join(map(_setting, file['Settings'].items()))})"
+        for file in facts["ConfigurationFiles"]
+    ]
+    read = [path for path in (hosts.DOCKERS_FILE, hosts.PODMANS_FILE) if os.path.exists(path)]
+    lines += [f"Registries and mirrors: {', '.join(read)}"] if read else []
     _print(facts, style, [*lines, *facts["Warnings"]])

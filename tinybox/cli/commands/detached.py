@@ -6,6 +6,7 @@ from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_host_ch
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
+from tinybox.container.config import defaults
 from tinybox.container.monitor import attach, attach_protocol, background, starting
 from tinybox.container.process import detaching, wait_loop
 from tinybox.container.process.handles import Handles
@@ -61,6 +62,7 @@ def begin(container: lifecycle.Container, client: _socket.socket | None = None) 
 def create(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Register a container without starting it; print its id."""
     refuse_seeing(options, "create: it executes no step")
+    options = defaults.applied(options)
     check_runtime(options)
     container = _registered(image, command, options)
     container.handles.close()

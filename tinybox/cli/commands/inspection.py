@@ -73,7 +73,9 @@ def _known(paths: Paths, name: str, kind: str, *, size: bool) -> dict[str, Any]:
         except (StateError, ImageError) as error:
             if not any(cause in error.cause for cause in MISSING):
                 raise
-    raise StateError(f"object {name}", "there is no such container, image, network or volume", "see ps -a, images")
+    cause = "there is no such container, image, network or volume"
+    names = lambda: [*naming.every(paths).values(), *Store(paths.root).short_names()]  # noqa: E731
+    raise StateError(f"object {name}", cause, "see ps -a, images").meant(name, names)
 
 
 @click.command()

@@ -16,7 +16,7 @@ from tinybox.cli.run_command import declared, table_command
 from tinybox.cli.several import each
 from tinybox.container import control
 from tinybox.container import update as updating
-from tinybox.container.config import option_values
+from tinybox.container.config import defaults, option_values
 from tinybox.container.config.options import OPTIONS
 from tinybox.container.monitor import starting
 from tinybox.container.process.handles import Handles
@@ -60,7 +60,8 @@ TIME = click.option(
 )
 DETACH_KEYS = click.option(
     "--detach-keys",
-    default="",
+    default=defaults.detach_keys,
+    show_default=False,
     metavar="KEYS",
     help="The keys that detach from a terminal (default ctrl-p,ctrl-q).",
 )

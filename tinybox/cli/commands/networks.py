@@ -19,6 +19,7 @@ from tinybox.cli.formatting.options import (
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container import connections
+from tinybox.container.config import network_option
 from tinybox.container.network import definitions, making
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -196,6 +197,7 @@ def inspect(names: tuple[str, ...], style: str, *, verbose: bool) -> int:  # noq
 @click.option("--ip", "address", default="", metavar="ADDRESS", help="Its IPv4 address in the network.")
 @click.option("--ip6", "address6", default="", metavar="ADDRESS", help="Its IPv6 address in the network.")
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for it in the network.")
+@click.option("--link", "links", multiple=True, metavar="CONTAINER[:NAME]", help="It finds CONTAINER by NAME, too.")
 @click.option("--link-local-ip", "link_local", multiple=True, metavar="ADDRESS", help="Another, link-local address.")
 @click.option("--gw-priority", "priority", type=int, default=0, metavar="NUMBER",
               help="The network of the highest number has the default route.")  # fmt: skip
@@ -208,6 +210,7 @@ def connect(name: str, container: str, aliases: tuple[str, ...], options: tuple[
     paths = Paths()
     found = definitions.find(paths, name)
     more["link_local"] = list(more["link_local"])
+    more["links"] = list(map(network_option.link, more["links"]))
     request: EndpointRequest = {"name": found.name, "aliases": list(aliases), **more}  # type: ignore[typeddict-item]
     if options:
         request["driver_options"] = pairs(options)

@@ -65,6 +65,11 @@ class VolumeFilter(Filter):
         return lambda volume: value in volume.name
 
 
+def pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return texts of the form ``KEY=VALUE`` as a dictionary; a missing value is the empty string."""
+    return dict(text.partition("=")[::2] for text in texts)
+
+
 @click.group(cls=CommandGroup)
 def volume() -> None:
     """List, make, show and remove volumes."""
@@ -88,14 +93,16 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool) -> None:
 @volume.command("create")
 @click.option("-d", "--driver", default="local", metavar="NAME", help="The driver; there is only local.")
 @click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Add a label.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE",
+              help="type=, device= and o= of a file system to mount: tmpfs, nfs, or none with o=bind.")  # fmt: skip
 @click.argument("name", required=False, default="")
-def create(name: str, driver: str, labels: tuple[str, ...]) -> None:
+def create(name: str, driver: str, labels: tuple[str, ...], options: tuple[str, ...]) -> None:
     """Make the volume NAME, or one with a random name, and print its name."""
     if driver != "local":
         raise UsageError(f"--driver {driver}", "there is no such driver", "local")
     paths = Paths()
     with Store(paths.root).locked():
-        print(volumes.create(paths, name, dict(label.partition("=")[::2] for label in labels)).name)
+        print(volumes.create(paths, name, pairs(labels), pairs(options)).name)
 
 
 @volume.command("rm")

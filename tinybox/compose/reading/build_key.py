@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 
+from tinybox.build import named_contexts
 from tinybox.compose.reading import granted_files, life_keys, service_networks
 from tinybox.compose.reading.service import Build
+from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tinybox.compose.reading.document import Field
     from tinybox.compose.reading.service import Service, ServiceContext
 
     Reader = Callable[[Build, Field, ServiceContext], None]
+
+
+SERVICE = "service:"
+_DEEPEST = 50  # services that need the image of the next one
 
 
 def read(service: Service, field: Field, context: ServiceContext) -> None:
@@ -88,12 +94,44 @@ def _ulimits(found: Build, field: Field, _: ServiceContext) -> None:
 def _contexts(found: Build, field: Field, context: ServiceContext) -> None:
     """Take named contexts: a directory, ``docker-image://NAME``, or ``service:NAME``."""
     for name, value in field.pairs().items():
-        kind, separator, rest = (value or "").partition(":")
+        kind, _, rest = (value or "").partition(":")
         if kind == "service" and rest not in context.services:
             raise field.wrong(f"there is no service {rest}")
-        if separator and kind not in ("service", "docker-image"):
+        is_name = value is not None and (kind == "service" or value.startswith(named_contexts.IMAGE))
+        if "://" in (value or "") and not is_name:
             raise field.wrong(f"{value} is no context that tinybox knows", "a directory, docker-image:// or service:")
-        found.contexts[name] = value if separator and value else context.path(value or "")
+        found.contexts[name] = value if value and is_name else context.path(value or "")
+
+
+def link(services: Mapping[str, Service]) -> None:
+    """Replace each context ``service:NAME`` by the image of that service, which is built before.
+
+    UsageError: services are the contexts of one another.
+    """
+    for service in services.values():
+        found = service.build
+        for name, value in (found.contexts if found else {}).items():
+            if found and value.startswith(SERVICE):
+                other = services[value.removeprefix(SERVICE)]
+                found.bases.append(other)
+                found.contexts[name] = f"{named_contexts.IMAGE}{other.image}"
+    done = set[str]()
+    for service in services.values():
+        _refuse_circle(service, (), done)
+
+
+def _refuse_circle(service: Service, above: tuple[Service, ...], done: set[str]) -> None:
+    """Raise UsageError if *service*, or a service below it, is among those *above* it; *done* has none below it."""
+    if service.name in done:
+        return
+    if service in above or len(above) > _DEEPEST:
+        names = " -> ".join(each.name for each in (*above, service))
+        raise UsageError(
+            f"{service.place}: services.{service.name}.build", f"services need one another's images: {names}"
+        )
+    for other in service.build.bases if service.build else ():
+        _refuse_circle(other, (*above, service), done)
+    done.add(service.name)
 
 
 def _cache_from(found: Build, field: Field, _: ServiceContext) -> None:

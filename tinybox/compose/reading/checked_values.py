@@ -40,11 +40,17 @@ def _capability(text: str) -> object:
     return text.upper() == "ALL" or capabilities.named(text)
 
 
+def _mount(text: str) -> object:
+    """Read a value of --mount; the source of a bind mount need not exist yet."""
+    fields = mount_option.fields_of(text)
+    return fields if fields["type"] == "bind" else mount_option.mount(text)
+
+
 _EACH: dict[str, Callable[[str], object]] = {  # options that are lists: each value alone
     "cap_add": _capability,
     "cap_drop": _capability,
     "device_cgroup_rule": option_values.device_rule,
-    "mount": mount_option.fields_of,
+    "mount": _mount,
     "network": network_option.fields,
     "publish": port_option.parsed,
     "sysctl": _sysctl,

@@ -58,8 +58,7 @@ def _restart(service: Service, field: Field) -> None:
     service.options["restart"] = {"any": "always", "none": "no"}.get(condition, condition) + most
     for key in ("delay", "window"):
         if key in policy:
-            seconds(policy[key])
-            service.notes.append(f"deploy: {key} of restart_policy is for swarm, and ignored")
+            service.add("annotation", f"tinybox.restart-{key}={round(seconds(policy[key]) * 1000)}")
 
 
 def _amounts(service: Service, field: Field, names: dict[str, str]) -> None:

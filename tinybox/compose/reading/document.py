@@ -23,6 +23,7 @@ DEEPEST = 40  # levels; an alias that contains itself would otherwise have no en
 FIELDS_MOST = 100_000  # with all aliases expanded: nine lines, each with ten aliases of the line before, give 10**9
 TEXT_MOST = 1 << 24  # characters of all fields, with their variables filled in
 TRUE, FALSE = ("true", "yes", "on", "y", "t", "1"), ("false", "no", "off", "n", "f", "0")
+MODE_MOST, NUMBER_MOST = 0o7777, 20  # the largest permissions, and digits of a number
 NAME_MOST = 200  # characters of a field's name that are kept, for errors
 NULL, STRING, INT = (f"tag:yaml.org,2002:{kind}" for kind in ("null", "str", "int"))
 RESET, OVERRIDE, YAMLS = "!reset", "!override", "tag:yaml.org,2002:"  # tags of the specification, and YAML's own
@@ -52,6 +53,20 @@ class Field:
         if word not in (*TRUE, *FALSE):
             raise self.wrong(f"{word!r} is neither true nor false")
         return word in TRUE
+
+    def mode(self) -> int:
+        """Return the permissions that this field writes as an octal number; UsageError if it is none.
+
+        A number of YAML's own without a zero in front is decimal, as docker compose reads it.
+        """
+        text = self.text()
+        base = 10 if self.tag == INT and not text.startswith("0") else 8
+        digits = text.removeprefix("0o")
+        if not digits or len(digits) > NUMBER_MOST or not set(digits) <= set("0123456789"[:base]):
+            raise self.wrong(f"{text!r} is no octal number", "write 0440")
+        if int(digits, base) > MODE_MOST:
+            raise self.wrong(f"{text!r} is no number from 0 to {MODE_MOST:o}")
+        return int(digits, base)
 
     def entries(self) -> list[Field]:
         """Return the items of a list; an empty field is an empty list. UsageError if it is anything else."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from tinybox.compose.reading.document import INT
 from tinybox.compose.reading.service import GrantedFile
 from tinybox.compose.reading.service_mounts import joined_fields
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _FOLDERS = {"secrets": "/run/secrets/", "configs": "/"}
 _OWN = ("uid", "gid", "mode")
 _MODE = 0o444
 _MOST = (1 << 32) - 2  # ids of users and groups have 32 bits, and the largest one means none
-_LONGEST = 20  # digits
 
 
 def _read(kind: str, service: Service, field: Field, context: ServiceContext) -> None:
@@ -41,8 +40,8 @@ def _read(kind: str, service: Service, field: Field, context: ServiceContext) ->
             path = context.path(source.entries["file"].text())
             service.add("mount", joined_fields(["type=bind", f"source={path}", f"target={target}", "readonly"]))
         else:
-            owner = (_number(parts, "uid", 10, _MOST, 0), _number(parts, "gid", 10, _MOST, 0))
-            mode = _number(parts, "mode", 8, 0o7777, _MODE)
+            owner = (_number(parts, "uid"), _number(parts, "gid"))
+            mode = parts["mode"].mode() if "mode" in parts else _MODE
             service.files.append(GrantedFile(target, content(source, context), owner, mode))
 
 
@@ -79,15 +78,8 @@ def content(source: Resource, context: ServiceContext) -> bytes:
     return value.encode("utf-8", "surrogateescape")
 
 
-def _number(parts: dict[str, Field], key: str, base: int, most: int, default: int) -> int:
-    if key not in parts:
-        return default
-    text = parts[key].text()
-    if key == "mode" and parts[key].tag == INT and not text.startswith("0"):
-        base = 10  # YAML's own number; docker compose reads it so, too
-    digits = text.removeprefix("0o")
-    if not (
-        digits and len(digits) < _LONGEST and set(digits) <= set("0123456789"[:base]) and int(digits, base) <= most
-    ):
-        raise parts[key].wrong(f"{text!r} is no number from 0 to {most:{'o' if key == 'mode' else 'd'}}")
-    return int(digits, base)
+def _number(parts: dict[str, Field], key: str) -> int:
+    text = parts[key].text() if key in parts else "0"
+    if not is_whole(text) or int(text) > _MOST:
+        raise parts[key].wrong(f"{text!r} is no number from 0 to {_MOST}")
+    return int(text)

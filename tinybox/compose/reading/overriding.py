@@ -9,8 +9,12 @@ from __future__ import annotations
 from tinybox.compose.reading.document import OVERRIDE, RESET, Field
 
 REPLACED = ("command", "entrypoint", "test")  # lists that a second file replaces; to all others it adds
-KEYED = ("environment", "labels", "sysctls", "extra_hosts", "depends_on", "networks")  # a list or a mapping
-REPEATED = ("dns", "dns_opt", "dns_search", "env_file", "tmpfs")  # a text or a list of texts
+KEYED = (  # a list or a mapping
+    "additional_contexts", "annotations", "args", "depends_on", "environment", "extra_hosts", "labels", "networks",
+    "sysctls",
+)  # fmt: skip
+REPEATED = ("dns", "dns_opt", "dns_search", "env_file", "label_file", "tmpfs")  # a text or a list of texts
+PLACES = {"volumes": "target", "secrets": "source", "configs": "source", "devices": "target"}  # one item for each
 
 
 def merged(base: Field, over: Field, key: str = "") -> Field:
@@ -24,6 +28,10 @@ def merged(base: Field, over: Field, key: str = "") -> Field:
         base, over = _keyed(base), _keyed(over)
     if key in REPEATED:
         base, over = _repeated(base), _repeated(over)
+    if key == "build":
+        base, over = _build(base), _build(over)
+    if key == "logging" and _driver(base) and _driver(over) and _driver(base) != _driver(over):
+        return over  # the options of one driver mean nothing for another
     if isinstance(base.content, dict) and isinstance(over.content, dict):
         both = {name: merged(base.content[name], field, name) if name in base.content else field
                 for name, field in over.content.items()}  # fmt: skip
@@ -60,17 +68,29 @@ def _repeated(field: Field) -> Field:
 
 
 def _rest(below: list[Field], above: list[Field], key: str) -> list[Field]:
-    """Return the items of *below* that stay: those that *above* does not repeat; of volumes, those at other targets."""
-    if key == "volumes":
-        places = {_target(entry) for entry in above}
-        return [entry for entry in below if _target(entry) not in places]
+    """Return the items of *below* that stay: those that *above* does not repeat; of mounts, those at other targets."""
+    if key in PLACES:
+        places = {_place(entry, key) for entry in above}
+        return [entry for entry in below if _place(entry, key) not in places]
     again = {entry.content for entry in above if isinstance(entry.content, str)}
     return [entry for entry in below if not (isinstance(entry.content, str) and entry.content in again)]
 
 
-def _target(entry: Field) -> str:
+def _build(field: Field) -> Field:
+    if not isinstance(field.content, str):
+        return field
+    return Field({"context": Field(field.content, f"{field.name}.context", field.place)}, field.name, field.place)
+
+
+def _driver(field: Field) -> str:
+    found = field.content.get("driver") if isinstance(field.content, dict) else None
+    return str(found.content) if found else ""
+
+
+def _place(entry: Field, key: str) -> str:
+    """Return the place of an item in the container; a secret or config without a target is at its source."""
     if isinstance(entry.content, dict):
-        target = entry.content.get("target")
-        return str(target.content).rstrip("/") if target else ""
+        found = entry.content.get("target") or entry.content.get(PLACES[key])
+        return str(found.content).rstrip("/") if found else ""
     parts = str(entry.content).split(":")
     return parts[min(1, len(parts) - 1)].rstrip("/")

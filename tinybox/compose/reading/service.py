@@ -84,6 +84,7 @@ class Build:
         self.hosts: list[str] = []  # NAME:ADDRESS
         self.ulimits: list[str] = []
         self.contexts: dict[str, str] = {}  # named contexts: a directory, docker-image://NAME or service:NAME
+        self.bases: list[Service] = []  # the services of these; `build_key.link` finds them
         self.notes: list[str] = []  # messages for the user
 
     @property

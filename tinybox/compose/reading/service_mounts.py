@@ -67,7 +67,8 @@ def _long(service: Service, field: Field, context: ServiceContext) -> None:
         options += _volume(parts)
     elif kind == "tmpfs":
         sizes = parts["tmpfs"].mapping(("size", "mode")) if "tmpfs" in parts else {}
-        options += [f"tmpfs-{key}={entry.text()}" for key, entry in sizes.items()]
+        options += [f"tmpfs-size={sizes[key].text()}" for key in ("size",) if key in sizes]
+        options += [f"tmpfs-mode={sizes[key].mode():o}" for key in ("mode",) if key in sizes]
     elif kind == "image":
         more = parts["image"].mapping(("subpath",)) if "image" in parts else {}
         options += [f"image-{key}={entry.text()}" for key, entry in more.items()]

@@ -207,7 +207,9 @@ def _own_annotations(options: Options) -> dict[str, str]:
     made = {}
     for text in options.get("annotation") or ():
         name, value = option_values.pair("annotation", text, "=", "write NAME=VALUE")
-        if name.startswith("tinybox."):
+        if name in spec.FOR_USERS:
+            option_values.whole(f"annotation {name}", value, 0, option_values.TIME_MOST)
+        elif name.startswith("tinybox."):
             raise UsageError(f"--annotation {text}", "is a name of tinybox's own", "begin it with another word")
         made[name] = value
     return made

@@ -15,10 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from tinybox.container.config.options import Options
     from tinybox.container.config.request import Request
 
 _LONGEST = 1e9  # seconds, thirty years: longer than any wait of the kernel
 _LEAST = 1e-3  # seconds, docker's MinimumDuration: there must be a pause between two checks
+_FORWARDING = ("syslog", "journald")  # log drivers that send the lines to another program, too
 
 
 def for_monitor(request: Request) -> dict[str, str]:
@@ -36,7 +38,25 @@ def for_monitor(request: Request) -> dict[str, str]:
         )
     if options.get("interactive"):
         made[spec.INTERACTIVE] = "true"
-    made |= _log_driver(options.get("log_driver") or "json-file")
+    made |= _logging(options)
+    health = _health(request)
+    if health:
+        made[spec.HEALTH] = json.dumps(health)
+    return made
+
+
+def _logging(options: Options) -> dict[str, str]:
+    """Return the annotations of --log-driver and --log-opt; ``local`` is docker's with limits, and the same lines here.
+
+    The lines for ``syslog`` and ``journald`` are kept, too, with the same limits.
+    """
+    driver, forwarded = options.get("log_driver") or "json-file", dict[str, str]()
+    if driver not in ("json-file", "local", "none", *_FORWARDING):
+        cure = "json-file, local, syslog, journald or none"
+        raise UsageError(f"--log-driver {driver}", "is no log driver of tinybox's", cure)
+    made = {spec.LOG_DRIVER: driver} if driver in ("none", *_FORWARDING) else {}
+    if driver in ("local", *_FORWARDING):
+        made |= {spec.LOG_MAX_SIZE: str(20 << 20), spec.LOG_MAX_FILES: "5"}
     for text in options.get("log_opt") or ():
         key, value = option_values.pair("log-opt", text, "=", "write max-size=10m or max-file=3")
         if key == "max-size":
@@ -44,20 +64,19 @@ def for_monitor(request: Request) -> dict[str, str]:
         elif key == "max-file":
             made[spec.LOG_MAX_FILES] = str(option_values.whole("log-opt max-file", value, 1, 1000))
         elif key not in ("labels", "env"):  # those are for `logs --details`, which reads them with HostConfig
-            raise UsageError(f"--log-opt {text}", "is unknown", "max-size, max-file, labels or env")
-    health = _health(request)
-    if health:
-        made[spec.HEALTH] = json.dumps(health)
-    return made
+            if driver not in _FORWARDING:
+                raise UsageError(f"--log-opt {text}", "is unknown", "max-size, max-file, labels or env")
+            forwarded[key] = value
+    return made | (_forwarding(driver, forwarded) if driver in _FORWARDING else {})
 
 
-def _log_driver(driver: str) -> dict[str, str]:
-    """Return the annotations of a log driver; ``local`` is docker's with limits, which has the same lines here."""
-    if driver not in ("json-file", "local", "none"):
-        raise UsageError(f"--log-driver {driver}", "is no log driver of tinybox's", "json-file, local or none")
-    if driver == "none":
-        return {spec.LOG_DRIVER: driver}
-    return {spec.LOG_MAX_SIZE: str(20 << 20), spec.LOG_MAX_FILES: "5"} if driver == "local" else {}
+def _forwarding(driver: str, options: dict[str, str]) -> dict[str, str]:
+    """Return the annotation of the *options* of syslog or journald; UsageError: one of them is wrong."""
+    from tinybox.container.config import log_options
+
+    if wrong := log_options.misfit(options, driver):
+        raise UsageError(f"--log-driver {driver}", wrong, "--log-opt tag=, syslog-address=, -facility= or -format=")
+    return {spec.LOG_FORWARD: json.dumps(options)}
 
 
 def _health(request: Request) -> dict[str, Any] | None:

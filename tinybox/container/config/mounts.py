@@ -89,6 +89,8 @@ def _place(path: str) -> str:
 
 def _requested_mounts(request: Request) -> list[Mount]:
     options = request.options
+    if (driver := options.get("volume_driver") or "local") != "local":
+        raise UsageError(f"--volume-driver {driver}", f'plugin "{driver}" not found', "local")
     requested = [mount_option.volume(text) for text in options.get("volume") or ()]
     requested += [mount_option.mount(text) for text in options.get("mount") or ()]
     requested += [mount_option.tmpfs(text) for text in options.get("tmpfs") or ()]

@@ -68,6 +68,14 @@ def fields(word: str) -> EndpointRequest:
     return want
 
 
+def link(text: str) -> str:
+    """Return a value of --link, ``CONTAINER`` or ``CONTAINER:NAME``, in the second form; UsageError: it is neither."""
+    name, colon, alias = text.partition(":")
+    if not name or ":" in alias or (colon and not alias):
+        raise UsageError(f"--link {text}", "bad format for links", "CONTAINER or CONTAINER:NAME")
+    return f"{name}:{alias or name}"
+
+
 def priority(option: str, text: str) -> int:
     """Return the number of a gw-priority, which may be negative; UsageError: *text* is none."""
     if not is_whole(text.removeprefix("-")) or abs(int(text)) >= 1 << 31:

@@ -57,6 +57,8 @@ def _wants(request: Request) -> list[EndpointRequest]:
     for key, option in _OF_FIRST.items():
         if options.get(option):
             first[key] = options[option]  # type: ignore[literal-required]
+    for text in options.get("link") or ():
+        first.setdefault("links", []).append(network_option.link(text))
     for want in wants:
         check(request.network(want["name"]), want)
     return wants
@@ -69,7 +71,7 @@ def check(network: Network, want: EndpointRequest) -> None:
             ("address", "ip", "user specified IP address"),
             ("address6", "ip6", "user specified IP address"),
             ("aliases", "network-alias", "network-scoped alias"),
-            ("links", "network", "a link"),
+            ("links", "link", "a link"),
         ):
             if want.get(key):
                 cure = "tinybox network create NAME, and --network NAME"
@@ -85,7 +87,7 @@ def _refuse_endpoint_options(request: Request) -> None:
     chosen = request.modes["network"]
     shared = chosen.startswith("container:")
     refused = {"ip": "IP address", "ip6": "IP address", "network_alias": "network-scoped alias", "mac_address": ""}
-    refused |= {"link_local_ip": "link-local IP address"}
+    refused |= {"link_local_ip": "link-local IP address", "link": ""}
     if shared:
         refused |= {"dns": "", "dns_search": "", "dns_option": "", "add_host": "custom host-to-IP mapping"}
         refused |= {"publish": "port publishing", "publish_all": "port publishing", "expose": "port exposing"}

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from tinybox.container import control
 from tinybox.container.process.run_in_child import RunInChild
 from tinybox.container.records import naming, spec, state
+from tinybox.container.storage import mounted_volumes
 from tinybox.errors import DamagedError, StateError
 from tinybox.isolation import idmap, mounts, overlay, rootfs, subpath
 from tinybox.linux import files, mount, process
@@ -134,10 +135,13 @@ def _assemble(config: Spec, bundle: str, mounted: bool) -> int:
         overlay.mount_overlay(layers, upper, work, root, userns=spec.has_other_users(config))
     else:
         rootfs.bind_root(root)
+    with_options = mounted_volumes.listed(config)
     for entry in config.get("mounts", []) if mounted else []:
         if _is_files(entry, bundle):
             source = os.path.join(bundle, entry["source"])
             options = mounts.Options(entry.get("options", []))
+            if source in with_options:
+                mounted_volumes.mount(os.path.dirname(source))  # here alone, as docker does for `cp`
             _bind(root, entry["destination"], source, options)
     if config["root"].get("readonly"):
         mount.mount_setattr(mount.AT_FDCWD, os.fsencode(root), 0, attr_set=mount.MOUNT_ATTR_RDONLY)

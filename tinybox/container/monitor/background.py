@@ -17,12 +17,13 @@ import select
 import signal
 import time
 from contextlib import suppress
+from contextvars import ContextVar
 
 from tinybox.container import lifecycle
 from tinybox.container.config import joined
 from tinybox.container.config.restart_policy import Policy
 from tinybox.container.monitor import attach_protocol, health
-from tinybox.container.monitor.log import opened
+from tinybox.container.monitor.log import opened, target_of
 from tinybox.container.monitor.stream_hub import StreamHub
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
@@ -40,25 +41,27 @@ if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import Ending, Signals, WaitLoop
 
 STARTED = b"started"
+# The descriptors of the Python program that uses tinybox as a library (descriptors.open_now), in the thread that starts
+# a container: its monitor closes them. A socket of the program would otherwise stay open as long as the container runs.
+STRANGERS: ContextVar[dict[int, tuple[int, int]]] = ContextVar("strangers", default={})  # noqa: B039  it is only read
 
 
-def launch(
-    container: Container, client: _socket.socket | None = None, *, strangers: dict[int, tuple[int, int]] | None = None
-) -> None:
+def launch(container: Container, client: _socket.socket | None = None) -> None:
     """Hand a registered container over to a new monitor; return when its program runs, or raise what prevented that.
 
     *client*, if given, is the monitor's end of a socket pair: a client that is attached before the program starts has
-    the other end, and so gets all of its output. *strangers* are descriptors of a Python program that calls this
-    (descriptors.open_now), which the monitor must not keep open. The monitor is forked twice, so that the caller is not
-    its parent, and leads a session of its own; see daemon(7).
+    the other end, and so gets all of its output. The monitor is forked twice, so that the caller is not its parent, and
+    leads a session of its own; see daemon(7).
     """
+    if (target := target_of(container)) is not None:  # an error is the command's, before there is a monitor
+        target.close()
     report = SyncPipes()
     middle = os.fork()
     if middle == 0:
         os.setsid()
         if os.fork():
             os._exit(0)
-        be_monitor(container, report, client, strangers or {})
+        be_monitor(container, report, client)
     os.waitpid(middle, 0)
     container.record.hand_over()
     container.handles.close()  # the monitor has copies; a pipe ends only when all writers have closed it
@@ -70,12 +73,7 @@ def launch(
         report.close()
 
 
-def be_monitor(
-    container: Container,
-    report: SyncPipes,
-    client: _socket.socket | None,
-    strangers: dict[int, tuple[int, int]] | None = None,
-) -> NoReturn:
+def be_monitor(container: Container, report: SyncPipes, client: _socket.socket | None) -> NoReturn:
     """Be the monitor of *container*; exit when the container has ended and is not started again."""
     try:
         own_memory.set_title(b"tinybox:monitor", container.host.arguments)
@@ -84,7 +82,7 @@ def be_monitor(
         for fd in range(3):
             os.dup2(devnull, fd)
         close_inherited()
-        descriptors.close_those(strangers or {})
+        descriptors.close_those(STRANGERS.get())
         os.chdir("/")
         gc.freeze()  # no later collection reads the objects that exist now, so their memory pages remain shared
         with wait_loop.Signals() as signals:
@@ -110,7 +108,7 @@ def guard(container: Container, signals: Signals, report: SyncPipes, client: _so
     """
     log = opened(container)
     server = attach_protocol.listen(container.paths.run_directory(container.id))
-    policy = Policy(container.annotations.get(spec.RESTART, "no"))
+    policy = Policy(container.annotations.get(spec.RESTART, "no"), container.annotations)
     try:
         while True:
             ending = live_once(container, signals, StreamHub(container, log, server, client), report)

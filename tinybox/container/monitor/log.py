@@ -16,6 +16,7 @@ from tinybox.linux import quick_json as json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.lifecycle import Container
+    from tinybox.container.monitor.log_forwarding import Target
 
 LINE_MAX = 16384  # bytes; a longer line is cut into pieces, and only the last of them ends with the newline
 
@@ -28,6 +29,7 @@ class Log:
         self._partial = {"stdout": b"", "stderr": b""}
         self._lost = 0  # lines that could not be written since the last one that was
         self._torn = False  # whether the file ends in the midst of a line
+        self.target: Target | None = None  # the program that gets each line, too
         self.failure = ""  # the first error, as text; the log lacks lines then, or is larger than its limit
         self._fd = _file_at(path)
         self._size = os.fstat(self._fd).st_size
@@ -46,6 +48,9 @@ class Log:
     def _append(self, stream: str, pieces: list[bytes]) -> None:
         if not pieces:
             return
+        if self.target is not None:
+            for piece in pieces:
+                self.failure = self.target.send(stream, piece) or self.failure
         now, size, waiting, rotates = stamp(time.time_ns()), self._size, list[bytes](), bool(self.max_size)
         if self._lost:
             waiting.append(_row("stderr", f"tinybox: {self._lost} lines are not logged: {self.failure}\n", now))
@@ -121,17 +126,36 @@ class Log:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        if self.target is not None:
+            self.target.close()
 
 
 def opened(container: Container) -> Log:
-    """Open the log of *container*, with the limits that its --log-opt options set; with --log-driver none, null(4)."""
+    """Open the log of *container*, with the limits that its --log-opt options set; with --log-driver none, null(4).
+
+    With --log-driver syslog or journald, it also connects to that program; StateError: no program listens there.
+    """
     if container.annotations.get(spec.LOG_DRIVER) == "none":
         return Log(os.devnull)
-    return Log(
+    target = target_of(container)
+    log = Log(
         os.path.join(container.bundle, "container.log"),
         int(container.annotations.get(spec.LOG_MAX_SIZE, 0)),
         int(container.annotations.get(spec.LOG_MAX_FILES, 1)),
     )
+    log.target = target
+    return log
+
+
+def target_of(container: Container) -> Target | None:
+    """Return the connected target of --log-driver syslog or journald; None with the other drivers."""
+    if spec.LOG_DRIVER not in container.annotations:
+        return None
+    from tinybox.container.monitor import log_forwarding
+
+    target = log_forwarding.Target(container.id, container.annotations)
+    target.connect()
+    return target
 
 
 def _file_at(path: str) -> int:

@@ -15,24 +15,16 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
 
-def start(
-    paths: Paths,
-    here: Host,
-    word: str,
-    before: Callable[[Container], None] = lambda _: None,
-    *,
-    strangers: dict[int, tuple[int, int]] | None = None,
-) -> bool:
+def start(paths: Paths, here: Host, word: str, before: Callable[[Container], None] = lambda _: None) -> bool:
     """Start the container at rest that *word* names; return False if it runs already.
 
-    *before* is called with it before its program starts; *strangers*: see background.launch(). Raises NoSuchError, and
-    what prevented the start.
+    *before* is called with it before its program starts. Raises NoSuchError, and what prevented the start.
     """
     container = launch.owned(paths, here, word)
     if container is None:
         return False
     before(container)
-    background.launch(container, strangers=strangers)
+    background.launch(container)
     return True
 
 
@@ -43,10 +35,8 @@ def restart(
     seconds: float | None = None,
     signal_word: str = "",
     before: Callable[[Container], None] = lambda _: None,
-    *,
-    strangers: dict[int, tuple[int, int]] | None = None,
 ) -> None:
     """Stop the container that *word* names as control.stop() does, and start it again."""
     control.stop(paths, word, seconds, signal_word)
-    start(paths, here, word, before, strangers=strangers)
+    start(paths, here, word, before)
     events.emit(paths, naming.find(paths, word), "restart")

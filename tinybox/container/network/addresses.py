@@ -111,8 +111,9 @@ def lease(paths: Paths, network: Network, container: str, want: EndpointRequest)
 def _names(container: str, prefix: str, others: list[Endpoint]) -> tuple[str, str]:
     """Return the names of a new veth pair, ``ethN`` in the box and ``veth...N`` on the host, with the lowest free N."""
     taken = {name for end in others for name in (end.interface, end.link)}
-    pairs = ((f"{prefix}{n}", f"veth{container[:9]}{n}") for n in range(2 * len(others) + 1))
-    return next(pair for pair in pairs if taken.isdisjoint(pair))  # IFNAMSIZ is 16, with the zero; see netdevice(7)
+    bases = (prefix, f"veth{container[:9]}")  # IFNAMSIZ is 16, with the zero at its end; see netdevice(7)
+    numbers = [next(n for n in range(len(others) + 1) if f"{base}{n}" not in taken) for base in bases]
+    return f"{bases[0]}{numbers[0]}", f"{bases[1]}{numbers[1]}"
 
 
 def _endpoint(

@@ -96,9 +96,11 @@ def find(paths: Paths, word: str) -> Network:
     found = [network for network in every(paths) if word and network.id.startswith(word)]
     if len(found) == 1:
         return found[0]
-    cause = "is ambiguous: more than one id begins with it" if found else "not found"
-    kind = StateError if found else NoSuchError
-    raise kind(f"network {word}", cause, "tinybox network ls lists them")
+    thing, cure = f"network {word}", "tinybox network ls lists them"
+    if found:
+        raise StateError(thing, "is ambiguous: more than one id begins with it", cure)
+    names = lambda: [network.name for network in every(paths)]  # noqa: E731
+    raise NoSuchError(thing, "not found", cure).meant(word, names)
 
 
 def every(paths: Paths) -> list[Network]:

@@ -7,14 +7,25 @@ from __future__ import annotations
 
 from tinybox.container.process import spawn
 from tinybox.container.process.plan import Step
+from tinybox.container.records import spec
 from tinybox.isolation.cgroups import device_filter, device_rules, limits
+from tinybox.isolation.cgroups.group import Cgroup, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
-    from tinybox.isolation.cgroups.group import Cgroup
+    from tinybox.container.records.host import Host
+    from tinybox.container.records.spec import Spec
     from tinybox.isolation.resctrl import ClassOfService
+
+
+def group(container: str, config: Spec, host: Host) -> Cgroup:
+    """Return a container's control group, which need not exist yet: ``tinybox/ID`` in every hierarchy that it needs."""
+    resources = config.get("linux", {}).get("resources", {})
+    needed = {"devices"} | {setting.controller for setting in limits.settings(resources, host.hierarchies)}
+    parent = config.get("annotations", {}).get(spec.CGROUP_PARENT, "")
+    return Cgroup(place(container, parent), host.hierarchies, needed)
 
 
 def make(task: Task) -> list[Step]:
@@ -32,8 +43,8 @@ def make_group(task: Task) -> Step:
     task.handles.sync.meanwhile = task.cgroup.refuse_frozen
     made: list[Cgroup] = []
     says = "Make the control group for all processes of the container"
-    group = Step("cgroup", says, "cgroups(7)", create, task.cgroup, made)
-    return group.undone_by("SIGKILL for every process in it, then rmdir(2)", lambda: _end(made))
+    step = Step("cgroup", says, "cgroups(7)", create, task.cgroup, made)
+    return step.undone_by("SIGKILL for every process in it, then rmdir(2)", lambda: _end(made))
 
 
 def set_limits(task: Task) -> list[Step]:

@@ -37,6 +37,10 @@ _LABELLED = ("tmpfs", "mqueue", "devpts")  # these have no labels of their own: 
 def parent_steps(task: Task) -> list[Step]:
     """Plan the parent's steps before clone3(2): write the hosts and resolv.conf files, copy mounts of the host."""
     steps = root_filesystem.parent_steps(task)
+    if spec.OPTION_VOLUMES in task.annotations:
+        from tinybox.container.planning import volumes
+
+        steps += volumes.steps(task)
     if etc.own_files(task.config):
         says = "Write the box's own hosts, hostname and resolv.conf"
         steps.append(Step("etc", says, "hosts(5), resolv.conf(5)", etc.write, task.bundle, task.config))

@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 
 from tinybox.container.process.plan import Step
+from tinybox.container.records import spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from tinybox.container.network.endpoints import Endpoints
     from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
+    from tinybox.container.records.paths import Paths
     from tinybox.isolation.network.moved_devices import MovedDevices
+
+
+def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> Endpoints | None:
+    """Return a container's endpoints in its networks; None, without an import, if it has no network of its own."""
+    if spec.NETWORKS not in annotations:
+        return None
+    from tinybox.container.network.endpoints import Endpoints
+
+    return Endpoints(paths, container, annotations)
 
 
 def reserve(task: Task) -> list[Step]:

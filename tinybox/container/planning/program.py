@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.container.planning import seccomp
+from tinybox.container.planning import pid_1, seccomp
 from tinybox.container.process import child, init, spawn
 from tinybox.container.process.plan import Step
 from tinybox.container.records import spec
@@ -141,7 +141,8 @@ def trampoline(task: Task) -> list[Step]:
     says = "Make the trampoline: a program of 200 bytes that executes the box's program"
     if task.confinement and task.confinement.comes_late():
         says = "Make the trampoline: a program that installs the seccomp filter and executes the box's program"
-    return [Step("trampoline", says, "memfd_create(2)", spawn.make_trampoline, task.handles, task.confinement)]
+    act = (spawn.make_trampoline, task.handles, task.confinement, task.waits)
+    return [Step("trampoline", says, "memfd_create(2)", *act)]
 
 
 def erase_environment(task: Task) -> list[Step]:
@@ -209,7 +210,9 @@ def begin(
     """
     handles, is_init = task.handles, mode in (init.FORWARD, init.REAP)
     planned, keeps_proc = _program(task), _keeps_proc(task, joins=joins)
-    act, waits = (mode, planned, handles), is_init and task.confinement is not None and task.confinement.comes_late()
+    act, late = (mode, planned, handles), task.confinement is not None and task.confinement.comes_late()
+    planned.is_shy = is_init and pid_1.may_be_traced(task, joins=joins)
+    task.waits = waits = is_init and (late or planned.is_shy)
     says = "Close all file descriptors except 0, 1, 2 and those to wait for `start`"
     gives, terminal = "Wait until tinybox has the other end of the terminal", task.process.get("terminal")
     steps = [
@@ -217,43 +220,25 @@ def begin(
         Step("hide", "Hide this process again after the change of user", "PR_SET_DUMPABLE(2const)", child.hide),
         *([Step("hand-over-terminal", gives, "pidfd_getfd(2)", child.hand_over_terminal, handles)] if terminal else []),
         Step("close-rest", says, "close_range(2)", child.close_inherited, handles),
+        *(pid_1.native(mode, task) if is_init else ()),
         *(_go_inside(task, mode) if joins else ()),
         *_parent_death(handles, dies_with_parent, joins),
     ]
-    if is_init and "pid" not in task.new:
-        says = "Adopt orphans like a PID 1, without being one"
-        steps.append(Step("subreaper", says, "PR_SET_CHILD_SUBREAPER(2const)", process.set_child_subreaper))
     steps += [
+        *(pid_1.adopt_orphans() if is_init and "pid" not in task.new else ()),
         *(() if joins else seccomp.early(task)),
         Step("ready", "Report that all is ready, and wait for `start`", "pipe(7)", child.report_ready, handles),
         *before,
         *_labels(task),
-        *_close_gate(handles, planned, waits=waits),
+        *pid_1.close_gate(handles, planned, waits=waits),
         *([_name(task, mode)] if is_init and not joins else []),
     ]
     endings = {init.NONE: "Become the program", init.LEAVE: "Start the program, and leave it to PID 1"}
     says = endings.get(mode, "Start the program, and stay as PID 1")
-    return [*steps, *_filter_of_pid_1(task, planned, waits=waits), Step("program", says, "execve(2)", init.run, *act)]
-
-
-def _close_gate(handles: Handles, planned: init.Program, *, waits: bool) -> list[Step]:
-    if not waits:
-        says = "Close the gate: only 0, 1 and 2 are left for the program"
-        return [Step("close", says, "close(2)", child.close_gate, handles)]
-    says = "Close the gate, and make a pipe in its place, at which the trampoline will wait"
-    return [Step("close", says, "pipe(2)", init.replace_gate, planned, handles)]
-
-
-def _filter_of_pid_1(task: Task, planned: init.Program, *, waits: bool) -> list[Step]:
-    """Plan what PID 1 does between the trampoline, which will install the program's filter, and the program."""
-    if not waits or task.confinement is None:
-        return []
-    says = "Start the trampoline, which waits, and will install the program's filter"
     return [
-        Step("start-trampoline", says, "posix_spawn(3)", init.start_waiting, planned, task.handles),
-        Step(
-            "seccomp", "Filter the system calls of PID 1, too: it only waits", "seccomp(2)", task.confinement.relinquish
-        ),
+        *steps,
+        *pid_1.filter_of_pid_1(task, planned, waits=waits),
+        Step("program", says, "execve(2)", init.run, *act),
     ]
 
 

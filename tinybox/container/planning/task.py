@@ -47,9 +47,11 @@ class Task:
         self.container, self.endpoints, self.keyring = container, endpoints, keyring
         self.inherited = inherited.differing(engine=engine)
         self.warnings: list[str] = []
+        self.run_directory = ""  # RUN/ID of a container of the store; lifecycle.Container sets it
         self.linux = config.get("linux", {})
         self.process = self.first_process = config["process"]
         self.confinement: Confinement | None = None  # the program's seccomp filter; planning/program.py sets it
+        self.waits = False  # whether the trampoline waits at the gate until PID 1 lets it go on
         listed = self.linux.get("namespaces", [])
         self.new = [entry["type"] for entry in listed if not entry.get("path")]
         self.joined = {entry["type"]: entry["path"] for entry in listed if entry.get("path")}

@@ -13,7 +13,7 @@ from tinybox.container.process.sync_pipe import SyncPipes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Any, Protocol, Self
 
     class LinkMaker(Protocol):
         """A process that makes the container's network links: network/link_maker.py, which this file cannot import."""
@@ -82,11 +82,20 @@ class Handles:
         self.trees: dict[str, int] = {}  # fds of detached mounts that the child will place, by the mount's name
         self.agent: SeccompAgent | None = None  # it answers system calls that the seccomp filter does not decide
         self.trampoline = -1  # fd of the program that executes the box's program, see linux/trampoline.py
+        self.native = -1  # in the child: fd of the program that stays as PID 1, see linux/native_init.py
         self.springboard: int | str = -1  # what execve(2) is called with: that fd, or its path in the box's /proc
         self.cgroup_fd: int | None = None
         self.namespace_fds: dict[str, int] = {}  # namespaces to join, by kind
         self.for_undo: list[int] = []  # fds that only an undo needs
         self.link_maker: LinkMaker | None = None  # the process that makes the network links, if it runs already
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Close all after an error: unlike a command, a Python program that uses tinybox goes on."""
+        if error is not None:
+            self.close()
 
     def handed_over(self) -> list[int]:
         """Return the fds of mounts and namespaces that the child needs until it has placed or joined them."""

@@ -3,8 +3,8 @@
 The kernel makes the first process of a pid namespace the parent of every orphan, ignores signals for which PID 1 has no
 handler, and kills all other processes when PID 1 ends. So it has three tasks: to wait for every child, including
 adopted orphans; to forward signals to the program; and to exit with the program's exit status. tinybox's own Python
-process does this, and it goes on after pivot_root(2). All that it needs must be in memory by then, because the box has
-no Python to import from.
+process starts the program, and then executes a small program in machine code that does this; see linux/native_init.py.
+All that Python needs must be in memory by then, because the box has no Python to import from.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from tinybox import explain
 from tinybox.errors import NotExecutableError, NotFoundError
 from tinybox.isolation import rootfs
-from tinybox.linux import capability, descriptors, trampoline
+from tinybox.linux import capability, descriptors, native_init, process, trampoline
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -46,6 +46,7 @@ class Program:
         self.terminal, self.confinement = terminal, confinement
         self.path = ""
         self.pid, self.gate = 0, -1  # the trampoline, if it waits already, and the pipe by which it goes on
+        self.is_shy = False  # whether the gate stays shut until PID 1 is native: a process of the box could trace it
 
 
 def find(program: Program, handles: Handles, keeps_proc: bool) -> None:
@@ -106,12 +107,43 @@ def run(mode: str, program: Program, handles: Handles) -> NoReturn:
     if program.pid and explain.listeners:
         explain.report("execve", (program.path, program.args, {}), 0, time.monotonic_ns())
     explain.listeners.clear()
-    if program.gate >= 0:
-        os.write(program.gate, trampoline.GO_ON)
-    for fd in (program.gate, handles.sync.report, handles.trampoline, *explain.kept):
+    if not program.is_shy:
+        _open_gate(program)
+    for fd in (handles.sync.report, handles.trampoline, *explain.kept):
         if fd >= 0:  # the end of file of the report means: the program runs
             os.close(fd)
+    _become_native(pid, program, handles)
+    _open_gate(program)
     supervise(pid, forward=mode == FORWARD)
+
+
+def _open_gate(program: Program) -> None:
+    """Let the trampoline go on that waits at the gate, if there is one."""
+    if program.gate >= 0:
+        os.write(program.gate, trampoline.GO_ON)
+        os.close(program.gate)
+        program.gate = -1
+
+
+def _become_native(pid: int, program: Program, handles: Handles) -> None:
+    """Execute the native init, if there is one, which waits for *pid* from then on; it opens a gate that is left.
+
+    With no_new_privs, execve(2) gives this process no right that it has not had: such a process would not die with its
+    parent any more; see PR_SET_PDEATHSIG. If execve(2) is refused, as by a seccomp filter of the user's, return.
+    """
+    if handles.native < 0:
+        return
+    file = f"/proc/self/fd/{handles.native}" if isinstance(handles.springboard, str) else handles.native
+    try:
+        process.set_no_new_privs()
+        native_init.execute(file, pid, max(program.gate, 0))
+    except OSError:
+        os.close(handles.native)
+
+
+def make_native(handles: Handles, content: bytes) -> None:
+    """Make the native init, an ELF file with this *content*, in sealed memory; see memfd_create(2)."""
+    handles.native = native_init.make(content)
 
 
 def replace_gate(program: Program, handles: Handles) -> None:
@@ -130,6 +162,8 @@ def start_waiting(program: Program, handles: Handles) -> None:
     explain.held = True
     program.pid = start(program, handles)
     os.close(handles.sync.gate)
+    if program.is_shy:
+        fcntl.fcntl(program.gate, fcntl.F_SETFD, 0)  # the native init gets it
 
 
 def confine(limit: Confinement | None) -> None:

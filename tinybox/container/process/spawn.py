@@ -25,12 +25,15 @@ PATIENCE = 10.0  # seconds in which the kernel ends all processes of a pid names
 MOMENT = 1.0  # seconds in which a process ends after SIGKILL, if it is not frozen
 
 
-def make_trampoline(handles: Handles, confinement: Confinement | None = None) -> None:
+def make_trampoline(handles: Handles, confinement: Confinement | None = None, waits: bool = False) -> None:
     """Make the trampoline, which will execute the box's program, as a sealed memory file; see memfd_create(2).
 
     It also installs the filter of the *confinement*. A flag that the kernel does not know is found here, not then.
+    If it *waits*, it goes on only after a byte has come from the gate.
     """
     lock = confinement.lock(handles.sync.gate) if confinement is not None else None
+    if lock is None and waits:
+        lock = trampoline.Lock(handles.sync.gate, b"", 0, None)
     if lock is not None and lock.flags:
         from tinybox.isolation import confinement as checks
 

@@ -10,8 +10,8 @@ from tinybox.linux import event_log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import TypeAlias
+    from collections.abc import Iterable, Mapping
+    from typing import Any, TypeAlias
 
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Spec
@@ -49,23 +49,19 @@ def emit_start(paths: Paths, container: str, config: Spec, networks: Networks, *
 
 
 def emit_end(
-    paths: Paths,
-    container: str,
-    config: Spec,
-    networks: Networks,
-    *,
-    out_of_memory: bool = False,
-    **attributes: object,
+    paths: Paths, container: str, config: Spec, networks: Networks, now: Mapping[str, Any], status: object
 ) -> None:
-    """Append that a container has ended: oom, die with its *attributes*, disconnect of *networks*, unmount of volumes.
+    """Append that a container has ended: oom, die with its *status*, disconnect of *networks*, unmount of volumes.
 
-    All are one write(2).
+    All are one write(2). *now* is its state, which tells how long it ran, and if its memory was too little.
     """
     annotations = config.get("annotations", {})
-    before = [of_container(paths, container, "oom", annotations)] if out_of_memory else []
+    before = [of_container(paths, container, "oom", annotations)] if now.get("oomKilled") else []
     after = [of_network(network, name, "disconnect", container) for network, name in networks]
     after += _of_volumes(paths, container, config, "unmount")
-    write(paths, *before, of_container(paths, container, "die", annotations, **attributes), *after)
+    lasted = max(now.get("finishedAt", 0) - now.get("startedAt", 0), 0) // 10**9
+    die = of_container(paths, container, "die", annotations, execDuration=lasted, exitCode=status)
+    write(paths, *before, die, *after)
 
 
 def of_container(

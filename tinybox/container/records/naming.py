@@ -179,9 +179,10 @@ def find(paths: Paths, word: str) -> str:
     ]
     if len(found) == 1:
         return found[0]
-    cause = "more than one id begins with it" if found else NO_SUCH
-    kind = StateError if found else NoSuchError
-    raise kind(f"container {word}", cause, "tinybox ps -a lists them")
+    thing, cure = f"container {word}", "tinybox ps -a lists them"
+    if found:
+        raise StateError(thing, "more than one id begins with it", cure)
+    raise NoSuchError(thing, NO_SUCH, cure).meant(word, lambda: os.listdir(paths.names))
 
 
 def target(link: str) -> str:

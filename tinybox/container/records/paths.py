@@ -4,7 +4,7 @@ ROOT/images names layers     the images: images/store.py
 ROOT/build-cache             the layers that `build` need not make again: images/build_cache.py
 ROOT/containers/ID           a container's bundle: config.json, upper work rootfs, state.json, its log
 ROOT/container-names/NAME    a link to ID: the name belongs to the container whose command made the link
-ROOT/volumes/NAME/_data      volumes
+ROOT/volumes/NAME/_data      volumes; options.json beside it, if any, is the file system that is mounted there
 ROOT/networks/NAME.json      the networks that users have made
 ROOT/events.log              the events of containers, images, networks and volumes
 RUN/ID                       while a process owns the container: lock, state.json, attach.sock

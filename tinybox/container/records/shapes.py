@@ -78,6 +78,8 @@ _PORT = {"hostIp!": str, "hostPort!": _PORTS, "hostPortLast": _PORTS, "container
 PORTS = [_PORT]
 ANNOTATIONS: dict[str, Any] = {  # those that are JSON, by the part of their name behind "tinybox."
     "joined": _TEXT_MAP,
+    "log-forward": _TEXT_MAP,
+    "option-volumes": _TEXTS,
     "networks": [
         {
             "name!": str,

@@ -147,12 +147,16 @@ INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
 CIDFILE = "tinybox.cidfile"  # as --cidfile was written
 CGROUP_PARENT = "tinybox.cgroup-parent"  # the path of the group in which its group is, without a leading slash
+OPTION_VOLUMES = "tinybox.option-volumes"  # JSON: the directories of its volumes that have options
 VOLUMES_FROM = "tinybox.volumes-from"  # JSON: a list, as --volumes-from was written
 CREATED = "tinybox.created"
 STOP_SIGNAL = "tinybox.stop-signal"
 STOP_TIMEOUT = "tinybox.stop-timeout"  # seconds
 RESTART = "tinybox.restart"  # no, on-failure[:N], always, unless-stopped
-LOG_DRIVER = "tinybox.log-driver"  # none: the output is kept nowhere
+RESTART_DELAY = "tinybox.restart-delay"  # ms before each restart, in place of a delay that doubles
+RESTART_WINDOW = "tinybox.restart-window"  # ms after which a run has succeeded, and restarts are counted from 0 again
+LOG_DRIVER = "tinybox.log-driver"  # none: the output is kept nowhere; syslog, journald: it goes there, too
+LOG_FORWARD = "tinybox.log-forward"  # JSON: the options of that driver
 LOG_MAX_SIZE = "tinybox.log-max-size"  # bytes
 LOG_MAX_FILES = "tinybox.log-max-files"
 HEALTH = "tinybox.health"  # JSON: test, interval, timeout, retries, startPeriod
@@ -164,7 +168,8 @@ JOINED = "tinybox.joined"  # JSON: the ids of the containers whose namespaces it
 ASKED = "tinybox.asked"  # JSON: options as they were written, with docker's keys; see config/asked.py
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 LABEL = "tinybox.label."
-_NUMBERS = (ENTRYPOINT, STOP_TIMEOUT, LOG_MAX_SIZE, LOG_MAX_FILES)
+FOR_USERS = (RESTART_DELAY, RESTART_WINDOW)  # those that --annotation may set: docker has no options for them
+_NUMBERS = (ENTRYPOINT, STOP_TIMEOUT, LOG_MAX_SIZE, LOG_MAX_FILES, *FOR_USERS)
 
 
 def labels(annotations: dict[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import os
 import time
 
 from tinybox.container.records import events, naming, spec
+from tinybox.container.storage import mounted_volumes
 from tinybox.errors import ConflictError, DamagedError, NoSuchError, StateError, UsageError, report
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
@@ -17,15 +18,12 @@ from tinybox.linux.locks import Lock, lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from typing import Any
 
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Mount, Spec
 
-OWN_MOUNTS = frozenset(  # the mounts of every container; all other mounts were requested by the user
-    "/proc /dev /dev/pts /dev/mqueue /dev/shm /sys /sys/fs/cgroup /etc/hosts /etc/hostname /etc/resolv.conf".split()
-)
 _DIGITS, _RECORD = frozenset("0123456789abcdef"), "volume.json"
 _SHAPE: dict[str, Any] = {"created": range(1 << 63), "labels": {"*": str}}
 
@@ -40,6 +38,7 @@ class Volume:
         kept = _read(name, self.folder)
         self.labels: dict[str, str] = kept.get("labels", {})
         self.created: int = kept.get("created") or os.stat(self.folder).st_mtime_ns
+        self.options = mounted_volumes.read(self.folder)
         self.is_anonymous = is_anonymous(self.path)
 
     def size(self) -> int:
@@ -77,34 +76,6 @@ def used(paths: Paths, config: Spec) -> list[str]:
     return [entry["source"] for entry in spec.mounts_of_volumes(config, paths)]
 
 
-def requested(config: Spec, also: Collection[str] = ()) -> list[Mount]:
-    """Return the mounts of a container with this *config* that the user requested.
-
-    *also*: places of tinybox's own mounts, such as /etc/hosts, where the user has put a directory or file of the host.
-    """
-    return [
-        entry
-        for entry in config.get("mounts", [])
-        if entry["destination"] not in OWN_MOUNTS
-        or (entry["destination"] in also and os.path.isabs(entry.get("source", "")))
-    ]
-
-
-def handed_on(paths: Paths, config: Spec) -> list[Mount]:
-    """Return the volumes and binds that --volumes-from takes from a container, in the form of --mount."""
-    handed: list[Mount] = []
-    for entry in requested(config):
-        options = ["ro" if option == "rro" else option for option in entry.get("options", [])]
-        source = entry.get("source", "")
-        if os.path.dirname(os.path.dirname(source)) == paths.volumes:  # nocopy: never filled from the other image
-            own = [option for option in options if option not in ("rbind", "rprivate", "idmap", "nocopy")]
-            name = os.path.basename(os.path.dirname(source))
-            handed.append({**entry, "type": "volume", "source": name, "options": [*own, "nocopy"]})
-        elif entry.get("type") == "bind" and source.startswith("/"):
-            handed.append({**entry, "options": options})
-    return handed
-
-
 def remove_nameless(paths: Paths, config: Spec) -> None:
     """Remove the anonymous volumes of a deleted container, except those that another container has by --volumes-from.
 
@@ -131,17 +102,27 @@ def _is_named(paths: Paths, name: str) -> bool:
     return False
 
 
-def make(paths: Paths, config: Spec) -> None:
-    """Make the missing volumes of a container, and fill the empty ones from the image."""
+def make(paths: Paths, config: Spec, run_directory: str) -> None:
+    """Make the missing volumes of a container with this *run_directory*, and fill the empty ones from the image."""
+    asked = mounted_volumes.wishes(config, paths)
     for entry in spec.mounts_of_volumes(config, paths):
-        fd = _make(paths, os.path.dirname(entry["source"]), {})
+        folder = os.path.dirname(entry["source"])
+        labels, options = asked.get(folder, ({}, {}))
+        fd = _make(paths, folder, labels, options)
         try:
-            _populate(paths, config, entry)
+            if mounted_volumes.has_options(folder):
+                os.makedirs(entry["source"], 0o755, exist_ok=True)
+                os.close(fd)  # its lock is taken again
+                fd = -1
+                mounted_volumes.fill(run_directory, folder, _layers_with(config, entry), entry["destination"])
+            else:
+                _populate(paths, config, entry)
         finally:
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
 
 
-def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
+def _make(paths: Paths, folder: str, labels: dict[str, str], options: dict[str, str]) -> int:
     """Make the directory of a volume and its record if they are missing; return an fd of it with an flock(2).
 
     The lock ensures that only one process fills the volume.
@@ -153,6 +134,8 @@ def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
         lock_file(fd)
         record = os.path.join(folder, _RECORD)
         if not os.path.exists(record):
+            if options:
+                mounted_volumes.write(folder, options)
             known = {"created": time.time_ns(), "labels": labels, "driver": "local"}
             files.replace(record, json.dumps(known).encode(), 0o644)
             events.write(paths, events.of_volume(os.path.basename(folder), "create"))
@@ -171,21 +154,25 @@ def _populate(paths: Paths, config: Spec, entry: Mount) -> None:
     path = entry["source"]
     if os.path.isdir(path) and os.listdir(path):
         return
-    layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
-    top = entry["destination"].strip("/").split("/")[0]
-    has_some = "nocopy" not in entry.get("options", []) and any(
-        files.exists(f"{layer}/{top}", follow_symlinks=False) for layer in layers
-    )
-    if os.path.isdir(path) and not (has_some and _is_at_rest(paths, path)):
+    layers = _layers_with(config, entry)
+    if os.path.isdir(path) and not (layers and _is_at_rest(paths, path)):
         return
     fresh = path + ".new"
     files.remove_tree(fresh)  # a former command that was killed below has left it
     os.mkdir(fresh, 0o755)
-    if has_some:
+    if layers:
         from tinybox.container.storage import populate
 
         populate.fill(layers, entry["destination"], fresh)
     os.rename(fresh, path)  # *path* is absent or empty
+
+
+def _layers_with(config: Spec, entry: Mount) -> list[str]:
+    """Return the layers of the image, if one may have files at the mount point of *entry*, which are to be copied."""
+    layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
+    top = entry["destination"].strip("/").split("/")[0]
+    has_some = any(files.exists(f"{layer}/{top}", follow_symlinks=False) for layer in layers)
+    return layers if has_some and "nocopy" not in entry.get("options", []) else []
 
 
 def _is_at_rest(paths: Paths, path: str) -> bool:
@@ -195,10 +182,13 @@ def _is_at_rest(paths: Paths, path: str) -> bool:
     return {*known.get(path, ()), *unknown}.isdisjoint(paths.with_run_directory())
 
 
-def create(paths: Paths, name: str, labels: dict[str, str]) -> Volume:
-    """Make the volume *name*, or an anonymous one if that is empty; an existing volume stays as it is, as in docker."""
+def create(paths: Paths, name: str, labels: dict[str, str], options: dict[str, str] | None = None) -> Volume:
+    """Make the volume *name*, or an anonymous one if that is empty; an existing volume stays as it is, as in docker.
+
+    *options* are those of docker's driver ``local``; see mounted_volumes.py.
+    """
     folder = os.path.dirname(directory(paths, name))
-    fd = _make(paths, folder, labels)
+    fd = _make(paths, folder, labels, mounted_volumes.checked(options or {}))
     try:
         os.makedirs(os.path.join(folder, "_data"), 0o755, exist_ok=True)
     finally:
@@ -225,7 +215,8 @@ def find(paths: Paths, name: str) -> Volume:
     """Return the volume *name*; StateError if there is none."""
     if naming.is_allowed(name) and os.path.isdir(os.path.join(paths.volumes, name)):
         return Volume(paths, name)
-    raise NoSuchError(f"volume {name}", "no such volume", "tinybox volume ls lists them")
+    cure = "tinybox volume ls lists them"
+    raise NoSuchError(f"volume {name}", "no such volume", cure).meant(name, lambda: os.listdir(paths.volumes))
 
 
 def users(paths: Paths, damaged: Callable[[str, DamagedError], object]) -> dict[str, list[str]]:
@@ -257,6 +248,7 @@ def remove(paths: Paths, volume: Volume) -> None:
 
 
 def _remove(paths: Paths, folder: str) -> None:
+    mounted_volumes.unmount(folder)  # left over if RUN was cleared: the files there are not the volume's own
     files.remove_tree(folder)
     events.write(paths, events.of_volume(os.path.basename(folder), "destroy"))
 

@@ -13,6 +13,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from tinybox.container.config import defaults
 from tinybox.container.network import definitions
 from tinybox.container.views import listing, units
 from tinybox.errors import TinyboxError
@@ -124,7 +125,8 @@ def _engine(paths: Paths, where: Hierarchies, version: str) -> dict[str, Any]:
         "Driver": "overlay",
         "DriverStatus": [["Backing Filesystem", _file_system(paths.root)]],
         "DockerRootDir": paths.root,
-        "LoggingDriver": "json-file",
+        "LoggingDriver": defaults.settings().get(defaults.DRIVER, "json-file"),
+        "ConfigurationFiles": [{"Path": path, "Settings": kept} for path, kept in defaults.files().items()],
         "DefaultRuntime": "tinybox",
         "Runtimes": {"tinybox": {"path": "tinybox-oci"}},
         "Plugins": {

@@ -10,7 +10,7 @@ import os
 
 from tinybox.container.network import published_ports as ports
 from tinybox.container.records import naming, spec, state
-from tinybox.container.storage import volumes
+from tinybox.container.storage import requested_mounts
 from tinybox.errors import DamagedError, StateError, UsageError, report
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.hierarchies import hierarchies
@@ -130,7 +130,9 @@ class Listed:
         modes = dict(_place_and_mode(text) for text in asked.get("Binds", []))
         memory = set(map(os.path.normpath, asked.get("Tmpfs", {})))  # docker does not list --tmpfs here
         named = {*modes, *(os.path.normpath(entry["Target"]) for entry in asked.get("Mounts") or ())}
-        entries = [entry for entry in volumes.requested(config, also=named) if entry["destination"] not in memory]
+        entries = [
+            entry for entry in requested_mounts.requested(config, also=named) if entry["destination"] not in memory
+        ]
         mounts = [_mount(self.paths, entry, modes.get(entry["destination"], "")) for entry in entries]
         images = {os.path.normpath(entry["Target"]): entry["Source"] for entry in asked.get("Mounts") or ()
                   if entry["Type"] == "image"}  # fmt: skip

@@ -19,6 +19,6 @@ def as_dict(volume: Volume) -> dict[str, Any]:
         "Labels": volume.labels or None,
         "Mountpoint": volume.path,
         "Name": volume.name,
-        "Options": None,
+        "Options": volume.options or None,
         "Scope": "local",
     }

@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.build import run_options
 from tinybox.cli.commands.compose.project_options import SERVICES
 from tinybox.cli.commands.compose.project_options import command as project_command
 from tinybox.cli.commands.image import build as command
 from tinybox.cli.commands.image.registry import send, store
+from tinybox.compose import builds
 from tinybox.container.records import host
-from tinybox.errors import ImageError
-from tinybox.images.store import NO_SUCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from tinybox.compose.reading.service import Service
 
@@ -42,57 +40,17 @@ def build(given: Any, /, services: tuple[str, ...], arguments: tuple[str, ...], 
             given.say(f" Image {service.image}  Built")
             continue
         how = {key: options[key] for key in ("no_cache", "pull")}
-        build_one(service, command.given(arguments), quiet=quiet, plain=given.progress == "plain", **how)
+        shown = _shown(quiet=quiet, plain=given.progress == "plain")
+        builds.build_one(store(), service, shown, command.given(arguments), **how)
         if options["push"]:
             send(service.image)
 
 
 def build_missing(services: Iterable[Service], *, again: bool, quiet: bool = False) -> None:
     """Build the images of *services* that the store does not have, or *again* all that have a ``build`` key."""
-    for service in services:
-        if service.build is not None and (again or service.pull == "build" or _is_missing(service.image)):
-            build_one(service, {}, quiet=quiet)
+    builds.build_missing(store(), services, _shown(quiet=quiet), again=again)
 
 
-def build_one(
-    service: Service,
-    arguments: Mapping[str, str],
-    *,
-    no_cache: bool = False,
-    pull: bool = False,
-    quiet: bool = False,
-    plain: bool = False,
-) -> None:
-    """Build the image of *service*, if it has a ``build`` key; ImageError or UsageError: it cannot be built."""
-    found = service.build
-    if found is None:
-        return
-    asked = command.Asked(
-        file=found.file,
-        names=[service.image, *found.tags],
-        arguments={**found.arguments, **arguments},
-        target=found.target,
-        labels=found.labels,
-        platform=found.platform,
-        secrets=dict(_secret(*pair) for pair in found.secrets.items()),
-        network="" if found.network == "default" else found.network,
-        no_cache=no_cache or found.no_cache,
-        keep_failed=False,
-        pull=pull or found.pull,
-        for_run=run_options.checked(found.for_run),
-    )
-    command.started(found.context, asked, quiet=quiet, plain=plain, inline=found.inline)
-
-
-def _secret(name: str, source: str | bytes) -> tuple[str, bytes]:
-    return (name, source) if isinstance(source, bytes) else command.secret(f"id={name},src={source}")
-
-
-def _is_missing(name: str) -> bool:
-    try:
-        store().image(name)
-    except ImageError as error:
-        if error.cause.startswith(NO_SUCH):
-            return True
-        raise
-    return False
+def _shown(*, quiet: bool, plain: bool = False) -> builds.Build:
+    """Return the function that builds an image, and shows how it goes on."""
+    return lambda context, asked, inline: command.started(context, asked, quiet=quiet, plain=plain, inline=inline)

@@ -13,6 +13,7 @@ from tinybox.cli.formatting.table import Columns, Table
 from tinybox.compose import members, resources
 from tinybox.compose.canonical import Canonical
 from tinybox.compose.reading import document
+from tinybox.compose.reading.relative_paths import anchored
 from tinybox.compose.reading.service_reader import by_name
 from tinybox.compose.used_variables import used
 from tinybox.container.files.whole_file import appearing
@@ -122,7 +123,7 @@ def _tree(given: ProjectOptions, services: tuple[str, ...], options: dict[str, A
         project = given.project()
         name, tree, folder, variables = project.name, project.tree, project.folder, project.variables
         chosen = [each.name for each in project.chosen(services, given.profiles)]
-    plain: Tree = tree.plain()
+    plain: Tree = (tree if options["no_path_resolution"] else anchored(tree, folder)).plain()
     if chosen:
         plain = {**plain, "services": {key: each for key, each in plain["services"].items() if key in chosen}}
     form = Canonical(

@@ -22,6 +22,7 @@ MODULES = {
     "build": "build",
     "images": "images pull push",
     "config": "config",
+    "watch": "watch",
     "views": "events logs ps stats top",
     "lists": "ls version volumes",
 }
@@ -58,6 +59,7 @@ TEXTS = {
     "version": "Show the version of compose",
     "volumes": "List the project's volumes",
     "wait": "Wait until the containers of services have ended",
+    "watch": "Bring changes of files into the containers, as develop.watch says",
 }
 FUNCTIONS = {"exec": "execute"}
 TABLE = {

@@ -18,7 +18,7 @@ from tinybox.compose import members
 from tinybox.container.records.paths import Paths
 from tinybox.container.storage import volumes as store_volumes
 from tinybox.container.views import listing
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from tinybox.cli.commands.compose.project_options import ProjectOptions
@@ -44,7 +44,7 @@ def ls(filters: tuple[str, ...], style: str, *, all_of_them: bool, quiet: bool) 
     for word in filters:
         rows = [row for row in rows if _pattern(word).search(row["Name"])]
     if quiet:
-        print_lines(row["Name"] for row in rows)
+        print_lines(printable(row["Name"]) for row in rows)
     elif style == "json":
         click.echo(as_json(rows))
     else:

@@ -76,7 +76,7 @@ class ProjectOptions:
             if self.progress == "json":
                 what, _, text = line.strip().partition("  ")
                 dry = {"dry-run": True} if self.is_dry else {}
-                line = json.dumps({**dry, "id": what, "status": "Done", "text": text}, ensure_ascii=False)
+                line = json.dumps({**dry, "id": what, "status": "Done", "text": text})
             elif self.is_dry:
                 line = f"{DRY}{line.strip()}"
         print(printable(line), file=sys.stderr, flush=True)

@@ -15,10 +15,10 @@ from tinybox.cli.commands.compose import build as building
 from tinybox.cli.commands.compose.boxes import terminal_options
 from tinybox.cli.commands.compose.project_options import REMOVE_ORPHANS, command, parts, remove_or_name_orphans
 from tinybox.cli.pulling import NEVER, bring
-from tinybox.compose import granted, one_off, rehearsal
+from tinybox.compose import granted, one_off, rehearsal, resources
 from tinybox.compose.reading import dotenv
 from tinybox.compose.reading.service_reader import by_name
-from tinybox.compose.up import Startup, make_folders, misused
+from tinybox.compose.up import Startup, misused
 from tinybox.container import launch, lifecycle
 from tinybox.container.process.handles import Handles
 from tinybox.errors import UsageError
@@ -121,7 +121,7 @@ def _bring(given: ProjectOptions, startup: Startup, service: Service, options: d
 
 def _start(project: Project, service: Service, changes: one_off.Changes, digest: str, options: dict[str, Any]) -> int:
     """Run the container as `tinybox run` does, and return its status."""
-    make_folders(service)
+    resources.make_folders(service)
     on_terminal = os.isatty(0) and os.isatty(1) and not options["no_tty"]
     how = {
         "detach": options["detach"],

@@ -5,45 +5,27 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
 from tinybox.cli import completion
 from tinybox.cli.commands.image import build_results
 from tinybox.cli.commands.image.explained import BUILD, NOTHING, ExplainedCommand, Explaining, explain_options, showing
+from tinybox.cli.commands.image.ignored import ignored_options
 from tinybox.cli.commands.image.registry import Reporting, platform_option, store
 from tinybox.container.records import host
 from tinybox.errors import UsageError, printable
-from tinybox.images.reference import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from io import BufferedReader
     from typing import Any
 
+    from tinybox.build.asking import Asked
     from tinybox.build.building import Report, Wish
-    from tinybox.build.files.context import Context
 
 PROGRESS = ("auto", "plain", "tty", "quiet")
-_SECRET_MOST = 500 << 10  # bytes, as in docker
-
-
-class Asked(NamedTuple):
-    """The options of the command that `started` needs; see `tinybox build --help`."""
-
-    file: str
-    names: Iterable[str]
-    arguments: Mapping[str, str]
-    target: str
-    labels: Mapping[str, str]
-    platform: str
-    secrets: Mapping[str, bytes]
-    network: str
-    no_cache: bool
-    keep_failed: bool
-    pull: bool
-    for_run: Mapping[str, Any] = {}
 
 
 @click.command(cls=ExplainedCommand)
@@ -64,6 +46,8 @@ class Asked(NamedTuple):
 @click.option("--shm-size", default="", metavar="SIZE", help="The size of /dev/shm of RUN.")
 @click.option("--ulimit", multiple=True, metavar="TYPE=SOFT[:HARD]", help="A limit of each process of RUN.")
 @click.option("--cgroup-parent", default="", metavar="PATH", help="The control groups of RUN are below this one.")
+@click.option("--build-context", "contexts", multiple=True, metavar="NAME=DIR|docker-image://IMAGE",
+              help="What NAME means in FROM and --from.")  # fmt: skip
 @click.option("--cache-from", "caches", multiple=True, metavar="IMAGE",
               help="Without effect: the cache is in the store.")  # fmt: skip
 @platform_option()
@@ -73,13 +57,14 @@ class Asked(NamedTuple):
 @click.option("--progress", default="auto", metavar="FORM", help="auto or plain.")
 @click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that failed.")
 @build_results.result_options
+@ignored_options
 @explain_options("each instruction, and the layer that it makes")
 def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **options: Any) -> None:
     """Build an image by the Containerfile of the directory CONTEXT, or of a tar archive from stdin (-).
 
     With - the stdin may also be a Containerfile alone. The progress goes to stderr.
     """
-    from tinybox.build import run_options
+    from tinybox.build import asking, named_contexts, run_options
 
     host.read("").check()
     if progress not in PROGRESS:
@@ -87,19 +72,20 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
     explaining = Explaining(options["form"], options["output"])
     explaining.check()
     build_results.check(options)
-    asked = Asked(
+    asked = asking.Asked(
         options["file"],
         options["names"],
         given(options["arguments"]),
         options["target"],
         dict(label.partition("=")[::2] for label in options["labels"]),
         options["platform"],
-        dict(map(secret, options["secrets"])),
+        dict(map(asking.secret, options["secrets"])),
         "" if options["network"] == "default" else options["network"],
         options["no_cache"],
         options["keep_failed"],
         pull,
         run_options.checked(options),
+        named_contexts.parsed(options["contexts"]),
     )
     warn_of_caches(options["caches"])
     quiet = quiet or progress == "quiet"
@@ -133,21 +119,14 @@ def started(
 
     *inline* is the content of the Containerfile, if it is no file.
     """
-    from tinybox.build import bases, building, opening
+    from tinybox.build import asking, bases, building, opening
     from tinybox.cli.formatting.build_progress import Plain
 
     is_told = quiet or (explaining.form == "text" and not explaining.output)  # the text has the progress, too
     report: Report = building.Report() if is_told else Plain(dims=not plain and sys.stderr.isatty())
     with ExitStack() as stack:
-        if inline:
-            from tinybox.build.files.context import Context as Directory
-
-            content, file = inline.encode("utf-8", "surrogateescape"), "dockerfile_inline"
-            found = stack.enter_context(Directory.of_directory(context))
-        else:
-            stdin: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
-            content, file, found = opening.opened(stack, store(), context, asked.file, stdin)
-        wish = _wish(asked, content, file, found)
+        stdin: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
+        wish = asking.wish(stack, store(), context, asked, stdin, inline)
         with _traced(explaining, wish, report) as (told, made):
             bring = bases.bringing(Reporting(), pulls=asked.pull)
             image_id = building.build(store(), wish, bring, told, opening.epoch(asked.arguments))
@@ -171,19 +150,6 @@ def _traced(explaining: Explaining, wish: Wish, report: Report) -> Iterator[tupl
             yield trace, lambda image_id: trace.image(store(), image_id, wish.names)
 
 
-def _wish(asked: Asked, content: bytes, file: str, context: Context) -> Wish:
-    from tinybox.build.building import Wish
-
-    names = [parse(name) for name in asked.names]
-    for name in names:
-        if name.digest:
-            raise UsageError(f"--tag {name}", "a new image cannot have a digest", "NAME[:TAG]")
-    return Wish(
-        content, file, context, names, asked.arguments, asked.target, asked.labels, asked.platform, asked.secrets,
-        asked.network, not asked.no_cache, asked.keep_failed, asked.for_run,
-    )  # fmt: skip
-
-
 def given(words: Iterable[str]) -> dict[str, str]:
     """Return the values of --build-arg: a name without a value has that of the caller's environment, if it is set."""
     found = {}
@@ -194,25 +160,3 @@ def given(words: Iterable[str]) -> dict[str, str]:
         if equals or name in os.environ:
             found[name] = value if equals else os.environ[name]
     return found
-
-
-def secret(text: str) -> tuple[str, bytes]:
-    """Return the id and the content of a --secret; UsageError: it cannot be read."""
-    fields = dict(part.partition("=")[::2] for part in text.split(","))
-    name, kind = fields.pop("id", ""), fields.pop("type", "")
-    file, variable = fields.pop("src", "") or fields.pop("source", ""), fields.pop("env", "")
-    if fields or not name or kind not in {"", "file", "env"}:
-        raise UsageError(f"--secret {text}", "is wrong", "id=NAME,src=FILE or id=NAME,env=VARIABLE")
-    if not file and (variable or kind == "env" or name in os.environ):
-        variable = variable or name
-        if variable not in os.environ:
-            raise UsageError(f"--secret id={name}", f"the variable {variable} is not set", "export it")
-        return name, os.environb[os.fsencode(variable)]
-    try:
-        with open(file or name, "rb") as opened:
-            content = opened.read(_SECRET_MOST + 1)
-    except OSError as error:
-        raise UsageError(f"--secret id={name}", f"{file or name}: {error.strerror}", "src=FILE") from error
-    if len(content) > _SECRET_MOST:
-        raise UsageError(f"--secret id={name}", f"is larger than {_SECRET_MOST >> 10} KiB", "it is hardly a secret")
-    return name, content

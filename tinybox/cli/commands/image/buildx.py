@@ -15,10 +15,8 @@ from tinybox.cli.lazy_group import LazyGroup
 from tinybox.images.store import this_architecture
 
 USUAL = "Name DriverEndpoint Status Version Platforms"
-OTHERS = dict.fromkeys(
-    ("create", "use", "rm", "stop"), f"there is no daemon that could be another builder: there is only {BUILDER}"
-)
-OTHERS |= dict.fromkeys(("imagetools", "history", "du"), "tinybox inspect, history, and system df -v")
+OTHERS = dict.fromkeys(("create", "rm"), f"no daemon could be another builder: there is only {BUILDER}")
+OTHERS |= {"du": "tinybox system df -v", "history": "tinybox build --explain"}
 OTHERS["bake"] = "tinybox compose build"
 
 
@@ -61,6 +59,9 @@ COLUMNS: Columns = {
         "prune": ("tinybox.cli.commands.prune", "prune_cache", "Remove the build cache"),
         "ls": ("tinybox.cli.commands.image.buildx", "ls", "List the builders; there is one"),
         "inspect": ("tinybox.cli.commands.image.buildx", "inspect", "Show a builder"),
+        "use": ("tinybox.cli.commands.image.buildx", "use", "Choose a builder; there is one"),
+        "stop": ("tinybox.cli.commands.image.buildx", "stop", "Stop a builder; it runs only during a build"),
+        "imagetools": ("tinybox.cli.commands.image.imagetools", "imagetools", "Show and name images of registries"),
         "version": ("tinybox.cli.commands.image.buildx", "version", "Show the version of the builder"),
     },
     other_names={"b": "build"},
@@ -90,6 +91,22 @@ def inspect(name: str, *, _bootstrap: bool) -> None:
     for lines in (shown, of_node):
         print_lines(["", "Nodes:"] if lines is of_node else [])
         print_lines(f"{f'{key}:':<{max(map(len, lines)) + 1}} {value}" for key, value in lines.items())
+
+
+@click.command()
+@click.option("--default", "_default", is_flag=True, help="Has no effect: there is one builder.")
+@click.option("--global", "_global", is_flag=True, help="Has no effect: there is one builder.")
+@click.argument("name")
+def use(name: str, **_: bool) -> None:
+    """Choose the builder NAME: an error, unless it is the one that there is."""
+    check_builder(name)
+
+
+@click.command()
+@click.argument("name", required=False, default=BUILDER)
+def stop(name: str) -> None:
+    """Stop the builder NAME: nothing runs between two builds, so nothing is left to stop."""
+    check_builder(name)
 
 
 @click.command()
