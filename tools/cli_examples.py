@@ -150,6 +150,11 @@ EXAMPLES = {
     ],
     "port": [Example("tinybox port web", "Print nothing, because no port is published.")],
     "tree": [Example("tinybox tree web", "Show each process below its parent, with both PIDs.")],
+    "unshare": [
+        Example(
+            "tinybox unshare ls -l ~/.local/share/tinybox/volumes/data/_data", "Show the owners as boxes see them."
+        ),
+    ],
     "ns": [Example("tinybox ns web", "Compare the eight namespaces of host and box.")],
     "diff": [Example("tinybox exec web touch /tmp/new && tinybox diff web", "A: added, C: changed, D: deleted.")],
     "cp": [

@@ -36,7 +36,7 @@ SUBJECTS = {
     "Several containers together": "compose",
     "Seeing it happen": "explain replay",
     "Demonstrations": "lab",
-    "This host, and the command itself": "system info doctor version completion",
+    "This host, and the command itself": "system info doctor unshare version completion",
 }
 
 BEGINNING = """\
@@ -108,6 +108,7 @@ VARIABLES = {
     "TINYBOX_CGROUP_PARENT": "The control group above those of all containers; default: tinybox.",
     "TINYBOX_NAME": "Set by tinybox in the shell that `run --step` opens: the name of the box.",
     "TINYBOX_PID": "Set by tinybox in the same shell: the host's PID of the first process of the box.",
+    "_TINYBOX_HOME": "Set by tinybox without root, for itself and `unshare`: the number of the open file RUN/.home.",
     "_TINYBOX_COMPLETE": "Set by the completion script of a shell.",
 }
 PARAGRAPH = f"""\

@@ -22,7 +22,11 @@ def main() -> NoReturn:
 
 
 def dispatch(arguments: list[str]) -> int:
-    """Run one command line and return its exit status."""
+    """Run one command line and return its exit status; a user without root enters the user's own home before."""
+    if os.geteuid() != 0 or "_TINYBOX_HOME" in os.environ:
+        from tinybox.cli import rootless
+
+        rootless.prepare(arguments)
     if arguments[:2] == ["container", "run"]:
         arguments = arguments[1:]
     if arguments[:1] == ["run"] and "_TINYBOX_COMPLETE" not in os.environ:

@@ -100,6 +100,7 @@ COMMANDS: Table = {
     "system": ("tinybox.cli.commands.groups", "system", "Show the space that everything takes, and free it"),
     "doctor": ("tinybox.cli.commands.doctor", "doctor", "Check whether this host can run containers"),
     "network": ("tinybox.cli.commands.networks", "network", "List, make, show and remove networks; connect boxes"),
+    "unshare": ("tinybox.cli.commands.unshare", "unshare", "Run a program in the home of a user without root"),
     "volume": ("tinybox.cli.commands.volumes", "volume", "List, make, show and remove volumes"),
 }
 

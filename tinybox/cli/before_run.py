@@ -18,7 +18,7 @@ SEEING = ("explain", "step", "break_at", "omit", "chroot")  # those of the group
 
 def warn_of_host_changes(container: Container) -> None:
     """Print which settings of this host a container with a network changes, the first time after a boot."""
-    if container.endpoints is None:
+    if container.endpoints is None or container.host.rootless:
         return
     from tinybox.container.network import warnings
 

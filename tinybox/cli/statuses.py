@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 OF_PROGRAM = (NotExecutableError.status, NotFoundError.status)  # a program that cannot be started
-AS_RUN = {"run", "oci"}  # these end with 125, 126 or 127, as docker-run(1)
+AS_RUN = {"run", "oci", "unshare"}  # these end with 125, 126 or 127, as docker-run(1)
 
 
 def of_command_line(error: click.UsageError) -> int:

@@ -74,7 +74,7 @@ def register(
     paths = Paths(root)
     here = host.read(paths.cache)
     here.check()
-    if at_once and network_option.mode(options) == BRIDGE:
+    if at_once and network_option.mode(options) == BRIDGE and not here.rootless:  # else in the network of the home
         start_link_maker(handles)
     paths.prepare()
     _sweep(paths, here)

@@ -220,7 +220,13 @@ def acquire(paths: Paths, host: Host, container: str, *, damaged_too: bool = Fal
 
 
 def end_group(record: Record, host: Host) -> None:
-    """Kill all processes of a container whose owner has died, and remove its control group."""
+    """Kill all processes of a container whose owner has died, and remove its control group.
+
+    Without control groups, for a user without root, the end of PID 1 ends all.
+    """
+    if not host.hierarchies.roots():
+        spawn.kill_recorded(record.state.get("pid", 0), record.state.get("startTicks", 0))
+        return
     parent = record.state.get("annotations", {}).get(spec.CGROUP_PARENT, "")
     orphaned = Cgroup(place(record.id, parent), host.hierarchies, host.hierarchies.v1)
     orphaned.kill()

@@ -47,7 +47,7 @@ def sweep(paths: Paths, host: Host) -> list[str]:
 def _disconnect(paths: Paths, container: str) -> list[tuple[str, str]]:
     from tinybox.container.network import endpoints
 
-    return endpoints.release(paths, container)
+    return endpoints.release_of_the_dead(paths, container)
 
 
 def _reap(paths: Paths, host: Host, record: Record) -> None:

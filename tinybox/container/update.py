@@ -49,10 +49,11 @@ def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None
             Policy(options["restart"])
             config.setdefault("annotations", {})[spec.RESTART] = options["restart"]
         requested = change(config, here, options)
+        group = cgroups.group(container, config, here)  # HostError: a user without root may set no limit
         if state.read(paths, container)["status"] == state.RUNNING:
             with control.running(paths, container) as target:
                 try:
-                    apply(cgroups.group(container, config, here), config["linux"]["resources"], requested)
+                    apply(group, config["linux"]["resources"], requested)
                 finally:
                     if target.ends_within(0):
                         _remove_unused_groups(cgroups.group(container, config, here))

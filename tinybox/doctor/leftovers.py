@@ -20,6 +20,7 @@ from tinybox.images import intake
 from tinybox.images.store import Store
 from tinybox.isolation.cgroups import files, group
 from tinybox.isolation.cgroups.hierarchies import hierarchies
+from tinybox.linux import user_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,11 +34,16 @@ def leftovers(paths: Paths) -> Finding:
     """Report the leftovers of each kind."""
     if not is_root():
         return Finding("leftovers", OK, "only root can see the leftovers of containers")
-    found = {kind: _found(paths, kind) for kind in KINDS}
+    found = {kind: _found(paths, kind) for kind in _kinds()}
     text = "; ".join(f"{kind}: {_shortened(names)}" for kind, names in found.items() if names)
     if text:
         return Finding("leftovers", NOTE, text, "tinybox doctor --fix removes them, and nothing else")
     return Finding("leftovers", OK, "none")
+
+
+def _kinds() -> list[str]:
+    """Return the kinds that this user can have left: those of the host, and its network, are only root's."""
+    return [kind for kind in KINDS if user_namespaces.home < 0 or kind not in OF_THE_HOST]
 
 
 def _shortened(names: list[str]) -> str:
@@ -51,7 +57,8 @@ def remove(paths: Paths) -> list[str]:
     An error is printed on stderr, and the other leftovers are still removed.
     """
     lines = []
-    for kind, (_, remove_all) in KINDS.items():
+    for kind in _kinds():
+        _, remove_all = KINDS[kind]
         names = _found(paths, kind)
         if names:
             with Reported(kind):
@@ -182,3 +189,11 @@ KINDS: dict[str, tuple[Callable[[Paths], list[str]], Callable[[Paths, list[str]]
     "firewall rules without a box": (network_leftovers.table, network_leftovers.remove_table),
     "pools of dead network namespaces": (network_leftovers.pools, network_leftovers.remove_pools),
 }
+OF_THE_HOST = (
+    "id ranges without a container",
+    "empty control groups",
+    "addresses of dead boxes",
+    "links without a box",
+    "firewall rules without a box",
+    "pools of dead network namespaces",
+)

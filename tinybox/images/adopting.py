@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from tinybox.images.archives import layers, sparse
 from tinybox.images.archives.members import members
 from tinybox.images.archives.metadata import XATTR, set_attribute_if_possible
-from tinybox.images.archives.whiteouts import OVERLAY_OPAQUE_USER
 from tinybox.images.intake import LAYER
 from tinybox.images.original import Recorder
 from tinybox.linux.files import open_straight
+from tinybox.linux.overlay_marks import USER_OPAQUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -114,7 +114,7 @@ class _Archive:
                 os.removexattr(path, key)
         for name in self._opaque:
             with self._opened(name) as path:
-                set_attribute_if_possible(path, OVERLAY_OPAQUE_USER, b"y")
+                set_attribute_if_possible(path, USER_OPAQUE, b"y")
         for name in sorted(self._unwanted, reverse=True):  # a directory after the files in it
             self._remove(os.fsencode(name))
 

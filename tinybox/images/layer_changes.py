@@ -12,10 +12,9 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import ImageError
-from tinybox.images.archives.whiteouts import OVERLAY_OPAQUE
 from tinybox.images.same_content import has_same_content
 from tinybox.linux.files import LONGEST_PATH, Descent
-from tinybox.linux.overlay_marks import has_mark, has_origin, is_whiteout
+from tinybox.linux.overlay_marks import has_mark, has_origin, is_whiteout, opaque_of_layers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -99,19 +98,20 @@ class Stack:
         self,
         tree: str,
         number: int,
-        mark: str = OVERLAY_OPAQUE,
+        mark: str = "",
         without: Collection[str] = (),
         *,
         is_upper: bool = False,
     ) -> list[Change]:
         """Add the layer *number*, whose files are in the directory *tree*; return its changes, sorted by path.
 
-        *mark* is the attribute of opaque directories. Paths in *without* are passed over. With *is_upper* the tree is
-        the upper directory of an overlay, perhaps of a running container, and `Change.copied` is found out.
+        *mark* is the attribute of opaque directories, that of layers if it is empty. Paths in *without* are passed
+        over. With *is_upper* the tree is the upper directory of an overlay, perhaps of a running container, and
+        `Change.copied` is found out.
         ImageError: a path is longer than PATH_MAX.
         """
         self.trees[number] = tree
-        layer = _Layer(self, number, mark, without, is_upper=is_upper)
+        layer = _Layer(self, number, mark or opaque_of_layers(), without, is_upper=is_upper)
         top = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with Descent(top) as here:

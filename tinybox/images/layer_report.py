@@ -10,7 +10,6 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.images import content
-from tinybox.images.archives.whiteouts import OVERLAY_OPAQUE
 from tinybox.images.layer_changes import ADDED, CHANGED, CONTENT, HIDDEN, Stack
 from tinybox.images.store import layer_record
 
@@ -35,7 +34,7 @@ class Source(NamedTuple):
     step: dict[str, Any]
     size: int = 0
     packed: int = 0
-    mark: str = OVERLAY_OPAQUE
+    mark: str = ""
     without: Collection[str] = ()
     is_upper: bool = False
 

@@ -11,7 +11,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.linux.files import open_straight
-from tinybox.linux.overlay_marks import has_mark, is_whiteout
+from tinybox.linux.overlay_marks import has_mark, is_whiteout, opaque_of_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,7 +85,7 @@ def _versions(top: int, number: int, path: bytes, source: Source) -> Iterator[Ve
                 yield Version(number, SEEN, info, shown, target)
             elif not stat.S_ISDIR(info.st_mode):
                 yield Version(number, HIDES, None, shown)
-            if stat.S_ISDIR(info.st_mode) and _is_opaque(top, place, source.mark):
+            if stat.S_ISDIR(info.st_mode) and _is_opaque(top, place, source.mark or opaque_of_layers()):
                 yield Version(number, HIDES, None, shown)
             if is_whiteout(info) or not stat.S_ISDIR(info.st_mode):
                 return

@@ -101,7 +101,7 @@ class _Blobs:
     def _packed(self, tree: str) -> dict[str, Any]:
         """Pack the layer *tree*; devices are left out: no image may contain them."""
         fresh = f"{self._folder}/new"
-        layers.pack(tree, fresh, layers.MARK, lambda _: None)
+        layers.pack(tree, fresh, layers.mark_of_layers(), lambda _: None)
         with open(fresh, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.rename(fresh, f"{self._folder}/{digest}")

@@ -126,11 +126,12 @@ def set_groups(groups: Sequence[int]) -> None:
     """Set the supplementary groups; see setgroups(2).
 
     A user namespace may forbid this call, if one of its users without rights on the host has made it: then its
-    processes keep their groups, which are of no use there; see /proc/PID/setgroups in user_namespaces(7).
+    processes keep their groups, which are of no use there; see /proc/PID/setgroups in user_namespaces(7). The group of
+    the process itself needs no such call.
     """
     try:
         os.setgroups(groups)
     except PermissionError:
         with open("/proc/self/setgroups", encoding="ascii") as file:
-            if groups or file.read().strip() != "deny":
+            if set(groups) - {os.getegid()} or file.read().strip() != "deny":
                 raise

@@ -11,9 +11,9 @@ import errno
 import os
 import stat
 
-from tinybox.isolation.overlay import TRUSTED_OPAQUE, stack
+from tinybox.isolation.overlay import stack
 from tinybox.linux import files
-from tinybox.linux.overlay_marks import has_mark, is_whiteout
+from tinybox.linux.overlay_marks import has_mark, is_whiteout, opaque_of_layers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ class Merged:
     """A context manager with the open *layers*, bottom first, and the view that overlayfs would have of them.
 
     Layers do not change. Only if there is a single one, it may be a directory in which a container runs: then the
-    kernel resolves the whole path. *mark* is the attribute of opaque directories; see overlay.opaque_mark.
+    kernel resolves the whole path. *mark* is the attribute of opaque directories, that of layers if it is empty; see
+    overlay.opaque_mark.
     """
 
-    def __init__(self, layers: Sequence[str], mark: str = TRUSTED_OPAQUE) -> None:
-        self._mark, self._fds = mark, list[int]()
+    def __init__(self, layers: Sequence[str], mark: str = "") -> None:
+        self._mark, self._fds = mark or opaque_of_layers(), list[int]()
         try:
             for path in reversed(stack(layers)):
                 self._fds.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))

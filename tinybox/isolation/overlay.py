@@ -11,14 +11,12 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import HostError, SyscallError
-from tinybox.linux import mount
-from tinybox.linux.overlay_marks import has_mark
+from tinybox.linux import mount, user_namespaces
+from tinybox.linux.overlay_marks import USER_OPAQUE, has_mark, opaque_of_layers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-TRUSTED_OPAQUE, USER_OPAQUE = "trusted.overlay.opaque", "user.overlay.opaque"
 
 
 def escape(path: str) -> str:
@@ -36,7 +34,7 @@ def stack(layers: Sequence[str]) -> list[str]:
     found = list(dict.fromkeys(reversed(layers)))
     for number, layer in enumerate(found[:-1], 1):
         try:
-            if has_mark(layer, TRUSTED_OPAQUE):
+            if has_mark(layer, opaque_of_layers()):
                 del found[number:]
                 break
         except OSError:
@@ -53,7 +51,8 @@ def data(layers: Sequence[str], upper: str, work: str, *, userns: bool) -> str:
     """
     lower = ":".join(escape(layer) for layer in reversed(stack(layers)))
     options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
-    return f"{options},userxattr" if userns else f"{options},redirect_dir=nofollow,metacopy=off"
+    has_user_marks = userns or user_namespaces.is_rootless()
+    return f"{options},userxattr" if has_user_marks else f"{options},redirect_dir=nofollow,metacopy=off"
 
 
 def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, userns: bool = False) -> None:
@@ -71,7 +70,12 @@ def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, 
 
 def mount_merged(layers: Sequence[str], target: str) -> None:
     """Mount two or more *layers* of a `stack` read-only on *target*; see overlayfs, "multiple lower layers"."""
-    _mount(layers, target, lambda paths: "lowerdir=" + ":".join(escape(layer) for layer in reversed(stack(paths))))
+    _mount(layers, target, _data_merged)
+
+
+def _data_merged(layers: Sequence[str]) -> str:
+    lower = ":".join(escape(layer) for layer in reversed(stack(layers)))
+    return f"lowerdir={lower}{',userxattr' if user_namespaces.is_rootless() else ''}"
 
 
 def _mount(layers: Sequence[str], target: str, options_of: Callable[[Sequence[str]], str]) -> None:
@@ -103,4 +107,4 @@ def opaque_mark(*, userns: bool) -> str:
 
     An opaque directory hides the directories of the same path in the layers below.
     """
-    return USER_OPAQUE if userns else TRUSTED_OPAQUE
+    return USER_OPAQUE if userns else opaque_of_layers()

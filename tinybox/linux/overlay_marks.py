@@ -10,8 +10,19 @@ import errno
 import os
 import stat
 
+from tinybox.linux import user_namespaces
+
+TRUSTED_OPAQUE, USER_OPAQUE = "trusted.overlay.opaque", "user.overlay.opaque"
 _ORIGIN = "origin"  # the last part of the name of the attribute
 _NONE = (errno.ENODATA, errno.ENOTSUP)
+
+
+def opaque_of_layers() -> str:
+    """Return the attribute that marks an opaque directory in the layers of this user's store.
+
+    Layers in root's store have both attributes; a user without root may not set ``trusted.*``, see xattr(7).
+    """
+    return USER_OPAQUE if user_namespaces.is_rootless() else TRUSTED_OPAQUE
 
 
 def is_whiteout(info: os.stat_result) -> bool:

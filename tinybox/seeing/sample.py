@@ -19,7 +19,7 @@ from tinybox.container.records.paths import Paths
 from tinybox.container.storage import etc
 from tinybox.isolation import capabilities, inherited, namespaces
 from tinybox.isolation.cgroups.group import Cgroup
-from tinybox.isolation.cgroups.hierarchies import Hierarchies
+from tinybox.isolation.cgroups.hierarchies import NONE, Hierarchies
 from tinybox.linux import quick_json
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 KINDS = ("mount", "pid", "network", "ipc", "uts", "cgroup")
 HIERARCHIES = Hierarchies("/sys/fs/cgroup", ["cpu", "io", "memory", "pids", "cpuset"], {})
 HERE = Host((6, 1), HIERARCHIES, list(capabilities.DEFAULT), (0, 0, 0))
+WITHOUT_ROOT = Host((6, 1), NONE, list(capabilities.DEFAULT), rootless=True)
 CGROUP = Cgroup("tinybox/example", HIERARCHIES)
 
 _PROCESS = {
@@ -122,15 +123,19 @@ def plans() -> Iterator[Plan]:
     yield _planned(first, omitted=["private-mounts"])
     yield _planned(first, chroot=True)
     yield _labelled()
+    without = {"namespaces": _new(*KINDS), "resources": {}}
+    yield _planned(_whole(annotations={**_ANNOTATIONS, **_NETWORKS}, linux=without), here=WITHOUT_ROOT)
 
 
-def _planned(config: Spec, *, dies_with_parent: bool = True, omitted: Sequence[str] = (), chroot: bool = False) -> Plan:
+def _planned(
+    config: Spec, *, dies_with_parent: bool = True, omitted: Sequence[str] = (), chroot: bool = False, here: Host = HERE
+) -> Plan:
     annotations = config["annotations"]
     endpoints = Endpoints(Paths(), "example", annotations) if spec.NETWORKS in annotations else None
     handles = Handles()
     handles.dies_with_parent, handles.relayed = dies_with_parent, [1, 2]
     try:
-        task = Task(config, "/bundle", HERE, handles, CGROUP, "example", endpoints)
+        task = Task(config, "/bundle", here, handles, CGROUP, "example", endpoints)
         task.inherited = [*inherited.OF_CHILD, *inherited.OWN] if dies_with_parent else []
         plan = planner.plan(task)
         if omitted or chroot:

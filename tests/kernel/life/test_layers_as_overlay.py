@@ -106,7 +106,7 @@ def compare(place: Path, seed: int) -> tuple[int, int]:
     for number, tree in enumerate(trees, 1):
         found = stack.add(tree, number)
         if number > 1:
-            diff = set(overlay_changes.changes(tree, trees[: number - 1], overlay.TRUSTED_OPAQUE))
+            diff = set(overlay_changes.changes(tree, trees[: number - 1], overlay.opaque_mark(userns=False)))
             assert {("A", change.path) for change in found if change.kind == "A"} == {
                 (kind, path) for kind, path in diff if kind == "A"}, seed  # fmt: skip
     assert dict(flat(stack.root)) == expected, seed

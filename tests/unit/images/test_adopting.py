@@ -63,13 +63,13 @@ def fill(upper: Path) -> None:
 def adopted(work: Workspace, upper: Path) -> tuple[str, list[str]]:
     """Return the diff id of an upper directory, and the names that were left out."""
     left_out: list[str] = []
-    return adopting.adopt(work, str(upper), 7, layers.MARK, left_out.append, WITHOUT), left_out
+    return adopting.adopt(work, str(upper), 7, layers.mark_of_layers(), left_out.append, WITHOUT), left_out
 
 
 def test_the_archive_is_the_one_that_pack_writes(work: Workspace, tmp_path: Path) -> None:
     """Also with hard links, holes, whiteouts, opaque directories and strange names; `save` gives its bytes again."""
     fill(tmp_path / "upper")
-    layers.pack(str(tmp_path / "upper"), str(tmp_path / "packed.tar"), layers.MARK, print, WITHOUT)
+    layers.pack(str(tmp_path / "upper"), str(tmp_path / "packed.tar"), layers.mark_of_layers(), print, WITHOUT)
     packed = (tmp_path / "packed.tar").read_bytes()
     diff_id, left_out = adopted(work, tmp_path / "upper")
     assert (diff_id, left_out) == (f"sha256:{hashlib.sha256(packed).hexdigest()}", [])
@@ -86,7 +86,7 @@ def test_the_directory_has_the_files_that_unpacking_gives(work: Workspace, tmp_p
     fill(tmp_path / "upper")
     os.setxattr(tmp_path / "upper/sub/file", "trusted.overlay.origin", b"\0")
     os.setxattr(tmp_path / "upper/sub", "trusted.overlay.impure", b"y")
-    layers.pack(str(tmp_path / "upper"), str(tmp_path / "packed.tar"), layers.MARK, print, WITHOUT)
+    layers.pack(str(tmp_path / "upper"), str(tmp_path / "packed.tar"), layers.mark_of_layers(), print, WITHOUT)
     adopted(work, tmp_path / "upper")
     intake.add_layer(work, str(tmp_path / "packed.tar"), 8)
     assert seen(f"{work.path}/layer-7/fs") == seen(f"{work.path}/layer-8/fs")

@@ -68,10 +68,23 @@ def _namespaces(request: Request) -> list[Namespace]:
             made.append({"type": kind, "path": f"/proc/{request.find_joined(mode.partition(':')[2])}/ns/{path}"})
         elif mode != "host":
             _refuse_mode(key, mode)
+    if request.host.rootless:
+        _refuse_without_root(request)
     if request.modes["pid"] == "host" and request.modes["userns"] != "host":
         cause = "the kernel mounts no /proc for a pid namespace that the user namespace does not own"
         raise UsageError(f"--pid host with --userns {request.modes['userns']}", cause, "leave one of them out")
     return made
+
+
+def _refuse_without_root(request: Request) -> None:
+    """Raise HostError for namespaces that a box of a user without root cannot have."""
+    modes = request.modes
+    if modes["pid"] != "private" and not request.host.hierarchies.roots():
+        cause = "without a control group, only a pid namespace of its own ends all processes of a box"
+        raise HostError(f"--pid {modes['pid']}", cause, "leave it out, or be root")
+    if modes["userns"] == "private":
+        cause = "this user has no other ids for it: the box is in the user's own user namespace already"
+        raise HostError("--userns private", cause, "leave it out")
 
 
 def _refuse_mode(key: str, mode: str) -> None:

@@ -8,6 +8,7 @@ from tinybox.container.config import mount_option, networking, option_values
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import overlay
+from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,12 +22,14 @@ def mounts(request: Request) -> list[Mount]:
         option_values.size("shm-size", request.options.get("shm_size") or "64m") or 64 << 20
     )  # 0 means the default, as in docker
     shared_ipc = request.modes["ipc"].startswith(("host", "container:"))
+    rootless = request.host.rootless
     readonly = [] if request.privileged else ["ro"]
     safe = ["nosuid", "noexec", "nodev"]
+    tty = [] if rootless and not user_namespaces.has_group(5) else ["gid=5"]
     made: list[Mount] = [
         _new("/proc", "proc", safe),
         _new("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        _new("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        _new("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *tty]),
         _sys(request, [*safe, *readonly]),
         _cgroups(request, [*safe, *readonly]),
     ]
@@ -36,7 +39,9 @@ def mounts(request: Request) -> list[Mount]:
         made.append(_bind(_shared(request, "/dev/shm"), "/dev/shm", safe))
     else:
         made.append(_new("/dev/shm", "tmpfs", [*safe, "mode=1777", f"size={size}"]))
-    if not shared_ipc or request.modes["userns"] == "host":  # mqueue shows the queues of an IPC namespace
+    if rootless and request.modes["ipc"] == "host":  # only root of the IPC namespace may make another mount of it
+        made.append(_bind("/dev/mqueue", "/dev/mqueue", safe))
+    elif not shared_ipc or request.modes["userns"] == "host":  # mqueue shows the queues of an IPC namespace
         made.append(_new("/dev/mqueue", "mqueue", safe))
     requested = _requested_mounts(request)
     places = {entry["destination"] for entry in requested}
@@ -56,6 +61,8 @@ def _sys(request: Request, options: list[str]) -> Mount:
     that user namespace owns the network namespace.
     """
     users, network = request.modes["userns"], request.modes["network"]
+    if request.host.rootless and network == "host":
+        return _bind("/sys", "/sys", ["rro", *options])
     if users != "host" and (network == "host" or (network.startswith("container:") and network != users)):
         return _bind("/sys", "/sys", ["rro", *options])
     return _new("/sys", "sysfs", options)

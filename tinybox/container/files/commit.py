@@ -17,6 +17,7 @@ from tinybox.container.config import user_option
 from tinybox.container.files import change_instructions as changes
 from tinybox.container.files import mount_placeholders, view
 from tinybox.container.records import events, naming, spec, state
+from tinybox.errors import HostError, report
 from tinybox.images import intake
 from tinybox.images.archives import layers
 from tinybox.images.archives.metadata import XATTR
@@ -101,6 +102,9 @@ def held(paths: Paths, container: str, *, pause: bool) -> Iterator[None]:
         finally:
             record.close()
         return
+    if pause and not freezing.group(paths, container).hierarchies.roots():
+        report(HostError(f"container {container[:12]}", "goes on during the commit: this user has no freezer"))
+        pause = False
     with freezing.frozen(paths, container, "commit") if pause else nullcontext():
         yield
 

@@ -30,7 +30,7 @@ from tinybox.container.process.handles import Handles
 from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.container.records import spec, state
 from tinybox.errors import StateError, TinyboxError
-from tinybox.linux import descriptors, own_memory
+from tinybox.linux import descriptors, own_memory, user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def be_monitor(container: Container, report: SyncPipes, client: _socket.socket |
     """Be the monitor of *container*; exit when the container has ended and is not started again."""
     try:
         own_memory.set_title(b"tinybox:monitor", container.host.arguments)
+        user_namespaces.hold_home()
         devnull = os.open(os.devnull, os.O_RDWR)
         for fd in range(3):
             os.dup2(devnull, fd)

@@ -21,6 +21,7 @@ from tinybox.container.network import (
 from tinybox.container.records import spec
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import quick_json as json
+from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ class Endpoints:
         self.reservations: list[Reservation] = []
         self.networks: list[tuple[str, str]] = []  # that were joined, and after `release` left: each id and name
         self.former: dict[str, str] = {}  # by network: a restored box's sockets may be bound to these addresses
+
+    @staticmethod
+    def enter_home_network() -> None:
+        """Enter the network of a home, where all that follows is done; see network_namespaces(7), home_network.py."""
+        from tinybox.isolation import home_network
+
+        home_network.enter(user_namespaces.live)
 
     def reserve_ports(self) -> None:
         """Reserve the host's side of the published ports, and record them in the run directory; see bind(2).
@@ -100,6 +108,28 @@ class Endpoints:
         """Release all links, addresses and ports of the container."""
         self.networks = release(self.paths, self.id)
         self.release_ports()
+
+
+def release_of_the_dead(paths: Paths, container: str) -> list[tuple[str, str]]:
+    """Release what a container had in its networks, after its owner has died; return them as `release` does.
+
+    For a user without root, a child process enters the network of the home, if a box is in it: a process cannot leave
+    it again; see network_namespaces(7).
+    """
+    if not user_namespaces.live:
+        return release(paths, container)
+    from tinybox.container.process.run_in_child import RunInChild
+    from tinybox.isolation import home_network
+
+    def act() -> None:
+        if home_network.join(user_namespaces.live):
+            release(paths, container)
+            for port in published_ports.load(paths.run_directory(container)) or ():
+                home_network.withdraw(user_namespaces.live, port["protocol"], port["hostPort"])
+
+    left = [(end.id, end.network) for end in addresses.read(paths.run_directory(container))]
+    with RunInChild(act):
+        return left
 
 
 def release(paths: Paths, container: str, network: str = "") -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from tinybox.container.network import addresses, pools, published_ports, subnets
 from tinybox.container.records import naming
 from tinybox.errors import HostError, StepError
 from tinybox.isolation.network import conntrack, firewall, interfaces, removal
+from tinybox.linux import user_namespaces
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -198,8 +199,9 @@ def _published(owner: str, endpoints: Iterable[Endpoint]) -> list[firewall.Publi
     for place in (way.address, way.address6) if way else ():
         box = place.partition("/")[0]
         for port in published_ports.load(owner) or ():
-            if box and (not port["hostIp"] or (":" in port["hostIp"]) == (":" in box)):
-                how = (port["hostIp"], port["hostPort"], port["protocol"], box, port["containerPort"])
+            address = "" if user_namespaces.live else port["hostIp"]  # in the network of a home, slirp4netns has it
+            if box and (not address or (":" in address) == (":" in box)):
+                how = (address, port["hostPort"], port["protocol"], box, port["containerPort"])
                 found.append(firewall.Published(*how))
     return found
 

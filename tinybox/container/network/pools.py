@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import naming, state
-from tinybox.linux import files, locks, ownership
+from tinybox.linux import files, locks, ownership, user_namespaces
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -78,9 +78,13 @@ class Pool:
 
 
 def folder() -> str:
-    """Return the directory with the pools of this network namespace; see network_namespaces(7)."""
-    ownership.check(POOLS)
-    return f"{POOLS}/{os.stat('/proc/self/ns/net').st_ino}"
+    """Return the directory with the pools of this network namespace; see network_namespaces(7).
+
+    A user without root has them beside the run directory.
+    """
+    place = f"{user_namespaces.live}-networks" if user_namespaces.live else POOLS
+    ownership.check(place)
+    return f"{place}/{os.stat('/proc/self/ns/net').st_ino}"
 
 
 def is_alive(owner: str) -> bool:

@@ -13,6 +13,7 @@ import os
 
 from tinybox.container.network import published_ports
 from tinybox.errors import HostError
+from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Reservation:
 
     def close(self) -> None:
         """Release the port."""
+        if user_namespaces.live:
+            from tinybox.isolation import home_network
+
+            home_network.withdraw(user_namespaces.live, self.port["protocol"], self.port["hostPort"])
         for socket in self._sockets:
             socket.close()
 
@@ -40,11 +45,17 @@ def reserve(port: Port) -> Reservation:
     for number in range(port["hostPort"], port.get("hostPortLast", port["hostPort"]) + 1):
         try:
             sockets = _bound(port, number)
+            chosen: Port = {**port, "hostPort": sockets[0].getsockname()[1]}
+            if user_namespaces.live:
+                _publish(chosen, sockets)
         except OSError as error:
             refusal = error
             continue
-        return Reservation({**port, "hostPort": sockets[0].getsockname()[1]}, sockets)
+        return Reservation(chosen, sockets)
     where = f"port {published_ports.outside(port)}/{port['protocol']}"
+    if refusal.errno == errno.EADDRINUSE and user_namespaces.live:
+        cause = "is already allocated, or this user may not use it: sysctl net.ipv4.ip_unprivileged_port_start"
+        raise HostError(where, cause, "choose another, from 1024 on; ss -tulnp shows its user")
     if refusal.errno == errno.EADDRINUSE:
         raise HostError(
             where, "is already allocated: address already in use", "choose another; ss -tulnp shows its user"
@@ -54,11 +65,24 @@ def reserve(port: Port) -> Reservation:
     )
 
 
+def _publish(port: Port, sockets: list[_socket.socket]) -> None:
+    """Publish a port that is reserved in the network of a home on the host, too; OSError: it is in use there."""
+    from tinybox.isolation import home_network
+
+    try:
+        home_network.publish(user_namespaces.live, port["protocol"], port["hostIp"], port["hostPort"])
+    except OSError:
+        for socket in sockets:
+            socket.close()
+        raise
+
+
 def _bound(port: Port, number: int) -> list[_socket.socket]:
     """Return sockets bound to a port; if it is published on every address, IPv6 included, where the host has IPv6."""
     made: list[_socket.socket] = []
+    every = not port["hostIp"] or user_namespaces.live  # slirp4netns opens the address; here all lead to the box
     try:
-        for address in [port["hostIp"]] if port["hostIp"] else ["0.0.0.0", "::"]:  # noqa: S104  that is docker's -p
+        for address in ["0.0.0.0", "::"] if every else [port["hostIp"]]:  # noqa: S104  that is docker's -p
             try:
                 made.append(_bind(address, made[0].getsockname()[1] if made else number, _TYPES[port["protocol"]]))
             except OSError as error:

@@ -29,7 +29,12 @@ def group(container: str, config: Spec, host: Host) -> Cgroup:
 
 
 def make(task: Task) -> list[Step]:
-    """Plan the group with its limits, in which clone3(2) makes the child; see linux.resources in OCI's config-linux."""
+    """Plan the group with its limits, in which clone3(2) makes the child; see linux.resources in OCI's config-linux.
+
+    A user without root has no control groups: then there are no steps, and a limit is a HostError.
+    """
+    if task.host.hierarchies.mode == "none" and task.host.rootless:
+        return set_limits(task)
     return [make_group(task), *set_limits(task), open_group(task)]
 
 
@@ -58,6 +63,14 @@ def open_group(task: Task) -> Step:
     """Plan how the group is opened for clone3(2); nothing is opened on a host without cgroup v2."""
     says = "Open the control group, so that clone3 can make the child in it"
     return Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.handles)
+
+
+def join_group(task: Task) -> list[Step]:
+    """Plan how the child gets into the groups in which clone3(2) could not make it."""
+    if not task.host.hierarchies.roots():
+        return []
+    says = "Put the child into the control groups that clone3 could not reach"
+    return [Step("join-cgroup", says, "cgroups(7)", spawn.join_cgroup, task.cgroup, task.handles)]
 
 
 def create(cgroup: Cgroup, made: list[Cgroup]) -> None:
@@ -99,7 +112,8 @@ def filter_devices(task: Task) -> list[Step]:
     UsageError: the lists of cgroup v1 cannot express one of the rules.
     """
     rules = task.linux.get("resources", {}).get("devices")
-    if rules is None and task.userns:  # no filter is needed: root of a user namespace cannot make devices
+    # No filter is needed in a user namespace, where mknod(2) of a device is EPERM, but a bound one may need the rules.
+    if (rules is None and task.userns) or task.host.rootless:
         return []
     complete = device_rules.complete(rules, task.linux.get("devices", []))
     says, manual = "Load a BPF program that decides which devices may be used", "bpf(2)"

@@ -207,6 +207,8 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
         return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.root)
     if kind == "cgroup":
         says = "Mount the box's own control group"
+        if not task.host.hierarchies.roots():
+            says = "Cover the control groups of the host: this box has none of its own"
         # Root of a new user namespace may mount it only in a cgroup namespace of its own.
         if "cgroup" not in task.new and ("cgroup" not in task.joined or "user" in task.new):
             return Step(name, says, "cgroups(7)", visible_tree.bind_cgroups, task.root, where, task.cgroup, options)
@@ -257,11 +259,12 @@ def _devices(task: Task) -> list[Step]:
     ]
     if not new:
         return listed
-    says = "Make the standard devices: null zero full random urandom tty"
+    binds = task.userns or task.host.rootless
+    says = f"{'Bind' if binds else 'Make'} the standard devices: null zero full random urandom tty"
     links = device_files.STANDARD_LINKS
     return [
         *listed,  # before the standard devices: one of these may be listed with another owner and mode
-        Step("devices", says, "mknod(2)", make_standard_devices, task.root, task.userns),
+        Step("devices", says, "open_tree(2)" if binds else "mknod(2)", make_standard_devices, task.root, binds),
         Step("links", "Make the symbolic links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
              device_files.make_links, task.root, links),
     ]  # fmt: skip
@@ -285,7 +288,7 @@ def make_standard_devices(root: bytes, userns: bool) -> None:
 def _device(task: Task, device: Device) -> Step:
     path, kind = device["path"].rstrip("/") or "/", device.get("type", "c")
     says = f"Make the device {path}"
-    if task.userns and kind != "p":
+    if (task.userns or task.host.rootless) and kind != "p":
         return Step(f"device{path}", says, "open_tree(2)", device_files.bind_device, task.root, os.fsencode(path), path)
     numbers = (device.get("major", 0), device.get("minor", 0))
     owner = (device.get("uid", 0), device.get("gid", 0))

@@ -30,6 +30,9 @@ def reserve(task: Task) -> list[Step]:
     endpoints, steps = task.endpoints, list[Step]()
     if endpoints is None:
         return steps
+    if task.host.rootless:
+        says = "Enter the network of the home: the user's bridges, and slirp4netns as the way out"
+        steps.append(Step("home-network", says, "slirp4netns(1)", endpoints.enter_home_network))
     if endpoints.ports:
         says = "Reserve the host's ports that will be published"
         ports = Step("ports", says, "bind(2)", endpoints.reserve_ports)

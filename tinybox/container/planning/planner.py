@@ -19,6 +19,7 @@ from tinybox.isolation import (
     namespaces,
     rootfs,
 )
+from tinybox.linux import user_namespaces
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -46,6 +47,7 @@ def plan(task: Task) -> Plan:
     ]
     made, joined = cgroups.class_of_service(task)
     outside = [
+        *_home(task),
         *network.reserve(task),
         *cgroups.make(task),
         *made,
@@ -55,6 +57,14 @@ def plan(task: Task) -> Plan:
         *_make_child(task, inside, meanwhile, joined),
     ]
     return Plan(outside, inside, task.warnings)
+
+
+def _home(task: Task) -> list[Step]:
+    """Plan the first step of a user without root, who is in the home by then; the home is no part of one container."""
+    if not task.host.rootless:
+        return []
+    says = "Be root of the user's home, a user namespace with the ids of /etc/subuid and /etc/subgid"
+    return [Step("home", says, "user_namespaces(7)", user_namespaces.check_root)]
 
 
 def _hooks(task: Task) -> tuple[list[Step], list[Step], list[Step]]:
@@ -108,9 +118,7 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step], classifie
         uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
         says = "Map the user and group ids of the box to ids of the host"
         steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, handles, uids, gids))
-    says = "Put the child into the control groups that clone3 could not reach"
-    steps.append(Step("join-cgroup", says, "cgroups(7)", spawn.join_cgroup, task.cgroup, handles))
-    steps += [*classified, *oom_score(task), *network.move_devices(task)]
+    steps += [*cgroups.join_group(task), *classified, *oom_score(task), *network.move_devices(task)]
     connect, connected = network.connect(task)
     early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # such a name may contain a link's
     return [

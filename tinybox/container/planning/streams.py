@@ -45,7 +45,8 @@ def pipes(task: Task) -> list[Step]:
 def _opens_everything(task: Task) -> bool:
     """Return whether the program is root with the right to open every file of the host; see capabilities(7)."""
     rights = task.process.get("capabilities", {}).get("effective", [])
-    return not task.userns and task.process.get("user", {}).get("uid", 0) == 0 and "CAP_DAC_OVERRIDE" in rights
+    user = task.process.get("user", {}).get("uid", 0)
+    return not task.userns and not task.host.rootless and user == 0 and "CAP_DAC_OVERRIDE" in rights
 
 
 def _is_closed(task: Task, number: int, fd: int) -> bool:

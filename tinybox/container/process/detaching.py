@@ -14,7 +14,7 @@ import sys
 
 from tinybox.container.process import wait_loop
 from tinybox.errors import UsageError
-from tinybox.linux import own_memory, process
+from tinybox.linux import own_memory, process, user_namespaces
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -88,6 +88,7 @@ def in_owner(act: Callable[[Departure], int], keys: str, title: bytes) -> int:
         process.set_parent_death_signal(signal.SIGKILL)
         if os.getppid() != waiting:
             os._exit(1)
+        user_namespaces.hold_home()
         return act(Departure(keys, writing, title))
     os.close(writing)
     return _wait_for(owner, reading)

@@ -11,7 +11,7 @@ import os
 from tinybox.container.process import child, init, sync_pipe
 from tinybox.errors import StepError
 from tinybox.isolation import inherited, namespaces
-from tinybox.linux import process, trampoline, waiting
+from tinybox.linux import proc, process, trampoline, waiting
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tinybox.isolation.cgroups.group import Cgroup
     from tinybox.isolation.confinement import Confinement
 
+PATIENCE = 10.0  # seconds in which the kernel ends all processes of a pid namespace
 MOMENT = 1.0  # seconds in which a process ends after SIGKILL, if it is not frozen
 
 
@@ -124,6 +125,25 @@ def kill(handles: Handles) -> None:
         os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
     except (ProcessLookupError, ChildProcessError):
         return
+
+
+def kill_recorded(pid: int, ticks: int) -> None:
+    """Kill the process *pid* that was started *ticks* after the boot, if it still runs, and wait for its end."""
+    try:
+        pidfd = os.pidfd_open(pid) if pid > 0 else -1
+    except ProcessLookupError:
+        return
+    if pidfd < 0:
+        return
+    try:
+        found = proc.stat_of(pid)
+        if found is not None and found.starttime == ticks:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            waiting.readable(pidfd, PATIENCE)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(pidfd)
 
 
 def open_namespace(handles: Handles, kind: str, path: str) -> None:

@@ -11,7 +11,7 @@ import os
 from tinybox.errors import HostError
 from tinybox.isolation import capabilities
 from tinybox.isolation.cgroups.hierarchies import Hierarchies, hierarchies
-from tinybox.linux import proc, process
+from tinybox.linux import capability, proc, process, user_namespaces
 
 MINIMUM = (5, 12)  # mount_setattr(2); clone3(2)'s CLONE_INTO_CGROUP is 5.7, openat2(2) 5.6
 
@@ -26,10 +26,13 @@ class Host:
         capabilities: list[str],
         arguments: tuple[int, int, int] = (0, 0, 0),
         cache: str = "",
+        *,
+        rootless: bool = False,
     ) -> None:
         self.release, self.hierarchies = release, where
         self.capabilities, self.arguments = capabilities, arguments
         self.cache = cache  # the directory of compiled seccomp filters
+        self.rootless = rootless  # this process is root of a user namespace only; see linux/user_namespaces.py
 
     def counts_swap(self) -> bool:
         """Return whether this kernel can limit swap; with cgroup v1, a boot with swapaccount=0 turns that off."""
@@ -51,4 +54,6 @@ def read(cache: str) -> Host:
     with open("/proc/self/stat", encoding="utf-8", errors="surrogateescape") as file:
         stat = proc.stat(file.read())
     arguments = (stat.arg_start, stat.arg_end, stat.env_end)
-    return Host(process.kernel_release(), hierarchies(), capabilities.available(), arguments, cache)
+    rootless = user_namespaces.is_rootless()
+    has = list(capability.NAMES) if user_namespaces.planned else capabilities.available()
+    return Host(process.kernel_release(), hierarchies(), has, arguments, cache, rootless=rootless)

@@ -9,6 +9,7 @@ ROOT/networks/NAME.json      the networks that users have made
 ROOT/events.log              the events of containers, images, networks and volumes
 RUN/ID                       while a process owns the container: lock, state.json, attach.sock
 RUN/NAME                     a link to RUN/ID, for users
+RUN/.home                    without root: the processes that are in the home lock it; see isolation/home.py
 
 IP addresses belong to the whole host and not to a store: container/network/addresses.py has their files.
 """
@@ -25,6 +26,12 @@ INSIDE = (
     *("containers", "container-names", "volumes", "networks", "cache", "images", "layers", "names", "tmp", "locks"),
     *("run", "blobs", "manifests", "build-cache"),
 )
+
+
+def settle(root: str, run: str) -> None:
+    """Use other default directories than root's: a user without root has them in the XDG directories."""
+    global DEFAULT_ROOT, DEFAULT_RUN
+    DEFAULT_ROOT, DEFAULT_RUN = root, run
 
 
 class Paths:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import spec
-from tinybox.linux import files
+from tinybox.linux import files, user_namespaces
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
@@ -33,6 +33,7 @@ LOCAL = (
 MARK = "/.dockerenv"  # an empty file in the root of each box
 NAME_MAX = 64  # HOST_NAME_MAX of gethostname(2); a domain name has the same limit
 PUBLIC = ("8.8.8.8", "8.8.4.4")  # docker's name servers for a host that has none but itself
+OF_THE_HOME = "10.0.2.3"  # slirp4netns, which passes questions on to the servers of the host; see home_network.py
 STUB, UPSTREAM = "127.0.0.53", "/run/systemd/resolve/resolv.conf"  # see systemd-resolved(8)
 
 
@@ -127,6 +128,9 @@ def _of_the_host(*, keep: bool) -> tuple[str, bool]:
     They can be used only in the host's network.
     """
     text = read("/etc/resolv.conf")
+    if not keep and user_namespaces.is_rootless():
+        others = [line for line in text.splitlines() if line.split()[:1] != ["nameserver"]]
+        return _text([*others, f"nameserver {OF_THE_HOME}"]), keep
     if not keep and servers(text) == [STUB]:
         text = read(UPSTREAM) or text
     return text, keep

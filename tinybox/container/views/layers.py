@@ -87,7 +87,7 @@ def which(stack: Stack, path: str) -> tuple[str, list[Version]]:
     folder, _, name = os.fsencode(path).rstrip(b"/").rpartition(b"/")
     place = b""
     if name:
-        mark = stack.sources[-1].mark if stack.kind == CONTAINER else overlay.TRUSTED_OPAQUE
+        mark = stack.sources[-1].mark if stack.kind == CONTAINER else ""
         try:
             with Merged([source.tree for source in stack.sources], mark) as merged:
                 above = merged.resolve(folder)

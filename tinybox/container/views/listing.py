@@ -107,6 +107,15 @@ class Listed:
         where = self._where or hierarchies()
         return Cgroup(place(self.id, self.annotations.get(spec.CGROUP_PARENT, "")), where, where.v1)
 
+    def processes(self) -> list[int]:
+        """Return the pids of its processes: those in its control group, or without one those in its pid namespace."""
+        group = self.group
+        if group.hierarchies.roots():
+            return group.processes()
+        from tinybox.isolation import pid_members
+
+        return pid_members.members(self.state["pid"])
+
     def is_paused(self) -> bool:
         """Return whether its processes are frozen."""
         return self.group.frozen()

@@ -57,8 +57,8 @@ class Process:
 def of(listed: Listed) -> list[Process]:
     """Return all processes of a running container, those of `exec` included, in the order of pids.
 
-    They are the processes in its control group. A process that ends during this call is left out. StateError if the
-    container does not run.
+    They are the processes in its control group, or for a user without root in its pid namespace. A process that ends
+    during this call is left out. StateError if the container does not run.
     """
     if not listed.has_process:
         raise StateError(f"container {listed.name or listed.id[:12]}", "is not running")
@@ -69,7 +69,7 @@ def of(listed: Listed) -> list[Process]:
     except (FileNotFoundError, ProcessLookupError) as error:
         raise StateError(f"container {listed.name or listed.id[:12]}", "has just ended") from error
     found = []
-    for pid in sorted(listed.group.processes()):
+    for pid in sorted(listed.processes()):
         try:
             status, command = proc.status(_read(pid, "status")), _read(pid, "cmdline")
             process = Process(_read(pid, "stat"), status, command.rstrip("\0").replace("\0", " "), level)

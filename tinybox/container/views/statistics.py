@@ -75,7 +75,7 @@ def _memory(listed: Listed, counted: int | None) -> int | None:
     sizes is returned. See memory.stat in cgroups(7) and proc_pid_smaps(5).
     """
     if counted is None:
-        return sum(_proportional_set_size(pid) for pid in listed.group.processes())
+        return sum(_proportional_set_size(pid) for pid in listed.processes())
     stat = files.keyed(listed.group.read("memory", "memory.stat"))
     return max(counted - stat.get("total_inactive_file", stat.get("inactive_file", 0)), 0)
 
@@ -91,7 +91,7 @@ def _pids(listed: Listed, counted: int | None) -> int:
     """Return the number of tasks: that of ``pids.current``, or the number of all threads of all processes."""
     if counted is not None:
         return counted
-    return sum(_threads(pid) for pid in listed.group.processes())
+    return sum(_threads(pid) for pid in listed.processes())
 
 
 def _threads(pid: int) -> int:

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING
 
 from tinybox.images.archives.members import Member, members, write
 from tinybox.images.archives.metadata import XATTR
-from tinybox.images.archives.whiteouts import OPAQUE, OVERLAY_OPAQUE, WHITEOUT
+from tinybox.images.archives.whiteouts import OPAQUE, WHITEOUT
 from tinybox.linux.holes import Writer
+from tinybox.linux.overlay_marks import opaque_of_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     Report = Callable[[str], None]
 
-MARK = f"{XATTR}{OVERLAY_OPAQUE}"  # the attribute of an opaque directory, without a user namespace
+
+def mark_of_layers() -> str:
+    """Return the key of a header under which `members` gives the mark of an opaque directory of the store's layers."""
+    return f"{XATTR}{opaque_of_layers()}"
 
 
 def pack(

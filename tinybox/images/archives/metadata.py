@@ -52,8 +52,17 @@ def set_owner(
     """Set the member's owner on *path* if this process is root, as tar(1) does; ImageError: it is out of range."""
     if not (0 <= member.uid < 2**32 - 1 and 0 <= member.gid < 2**32 - 1):
         raise ImageError("", f"its owner {member.uid}:{member.gid} is out of range", "the archive is unsafe")
-    if os.geteuid() == 0:
+    if os.geteuid() != 0:
+        return
+    try:
         os.chown(path, member.uid, member.gid, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        cause = f"its owner {member.uid}:{member.gid} has no id in the user namespace of this user"
+        raise ImageError(
+            "", cause, "give the user more ids: see /etc/subuid, /etc/subgid and tinybox doctor"
+        ) from error
 
 
 def times(member: tarfile.TarInfo) -> tuple[int, int]:

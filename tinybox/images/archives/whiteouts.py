@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
 from tinybox.images.archives.metadata import set_attribute_if_possible
+from tinybox.linux.overlay_marks import USER_OPAQUE, opaque_of_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     Parts = tuple[bytes, ...]
 
-OVERLAY_OPAQUE = "trusted.overlay.opaque"  # overlayfs's mark of an opaque directory; its whiteout is a device 0:0
-OVERLAY_OPAQUE_USER = "user.overlay.opaque"  # the mark of an opaque directory in a user namespace
 OPAQUE = b".wh..wh..opq"  # OCI image-spec, layer: hide all files of lower layers in this directory
 WHITEOUT = b".wh."  # OCI image-spec, layer: hide the lower layers' file of this name
 AUFS = b".wh..wh."  # AUFS's own files: only OPAQUE has a meaning; a hard link may point to a file in .wh..wh.plnk
@@ -98,7 +97,7 @@ def mode_of(parent: int, name: bytes) -> int:
 def _set_opaque(parent: int, name: bytes) -> None:
     fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
-        os.setxattr(fd, OVERLAY_OPAQUE, b"y")
-        set_attribute_if_possible(fd, OVERLAY_OPAQUE_USER, b"y")
+        os.setxattr(fd, opaque_of_layers(), b"y")
+        set_attribute_if_possible(fd, USER_OPAQUE, b"y")
     finally:
         os.close(fd)

@@ -141,10 +141,12 @@ class Cgroup:
 
     def processes(self) -> list[int]:
         """Return the pids, in this pid namespace, of the processes in the group and the groups below it; cgroups(7)."""
-        return files.processes(self._home())
+        return files.processes(self._home()) if self.hierarchies.roots() else []
 
     def kill(self) -> None:
         """Kill every process, also frozen ones (``cgroup.kill``, Linux 5.14); StateError: one stays in state D."""
+        if not self.hierarchies.roots():
+            return  # a user without root has no groups: the end of PID 1 ends all others
         deadline = time.monotonic() + PATIENCE
         try:
             files.write(f"{self._home()}/cgroup.kill", "1")
@@ -155,6 +157,8 @@ class Cgroup:
 
     def freeze(self) -> None:
         """Stop every process; return when all have stopped; StateError: one does not; ``cgroup.freeze``, Linux 5.2."""
+        if not self.hierarchies.roots():
+            raise StateError("pause", "this user may make no control group, which freezes processes", "be root")
         if not self._freeze(time.monotonic() + PATIENCE):
             self.thaw()
             raise StateError(f"cgroup {self.name}", "its processes do not stop: one waits in the kernel (state D)")

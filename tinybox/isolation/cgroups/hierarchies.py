@@ -6,7 +6,7 @@ mountinfo lists all of them, with any directory names. See cgroups(7).
 
 from __future__ import annotations
 
-from tinybox.linux import proc
+from tinybox.linux import proc, user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,12 +62,18 @@ class Hierarchies:
         return [*unified, *dict.fromkeys(self.v1.values())]
 
 
+NONE = Hierarchies(None, (), {})
+
+
 def hierarchies(mountinfo: str | None = None, v2_controllers: str | None = None) -> Hierarchies:
     """Find the hierarchies in the text of /proc/self/mountinfo; see cgroups(7).
 
     *v2_controllers* is the text of ``cgroup.controllers`` in the root of cgroup2. A text that is None is read from this
-    host. If a hierarchy has several mounts, the one that shows its root is used, or else the first.
+    host. If a hierarchy has several mounts, the one that shows its root is used, or else the first. A user without root
+    may make no control group: for that user there are none.
     """
+    if mountinfo is None and user_namespaces.is_rootless():
+        return NONE
     unified: str | None = None
     v1: dict[str, str] = {}
     mounts = proc.mountinfo(_read("/proc/self/mountinfo") if mountinfo is None else mountinfo)

@@ -7,6 +7,7 @@ writes nothing: it returns the writes, so a dry run can print them; see linux.re
 from __future__ import annotations
 
 from tinybox.errors import HostError, UsageError
+from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,6 +131,9 @@ def _require(field: str, controller: str, hierarchies: Hierarchies) -> int:
     """Return the version, 1 or 2, that has *controller*; HostError, with the OCI *field*: the host lacks it."""
     version = hierarchies.version(controller)
     if not version:
+        if hierarchies.mode == "none" and user_namespaces.is_rootless():
+            cause = "this user may make no control group, so no limit would hold"
+            raise HostError(f"linux.resources.{field}", cause, "leave it out, or run it as root")
         cause = f"this host offers no {controller} controller, neither in cgroup v2 nor in v1"
         raise HostError(f"linux.resources.{field}", cause, "leave it out, or enable the controller in the kernel")
     return version

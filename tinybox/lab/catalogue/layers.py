@@ -89,7 +89,7 @@ def check(bench: Bench, *, feature: bool) -> None:
         below, top = layers[-2:]
         in_mount = mounted(box)
         hidden, again = mark_of(f"{below}/{BIG}"), mark_of(f"{top}/{CHANGED}")
-        mark, opaque = mark_of(f"{top}/{BIG}"), has_mark(f"{top}/{FOLDER}", overlay.TRUSTED_OPAQUE)
+        mark, opaque = mark_of(f"{top}/{BIG}"), has_mark(f"{top}/{FOLDER}", overlay.opaque_mark(userns=False))
         upper = mark_of(f"{box.container.bundle}/upper/{KEPT}")
     lost = sum(layer.lost for layer in report)
     bench.in_box("ls /lab", " ".join(names), f"{seen} bytes in files")

@@ -1,0 +1,125 @@
+"""A user without root: which store and run directory are the user's, and which commands enter the user's home.
+
+A command enters the home before it does anything else, and then executes itself again, as root of the home: see
+isolation/home.py and docs/adr/0034-rootless.md. Without root, this module is loaded; for root it never is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tinybox.container.records import paths
+from tinybox.errors import HostError
+from tinybox.isolation import home
+from tinybox.linux import user_namespaces
+
+DATA, LIVE = "XDG_DATA_HOME", "XDG_RUNTIME_DIR"  # see the XDG base directory specification
+INSIDE = "_TINYBOX_HOME"  # this command is in the home already; the value is the number of its open file RUN/.home
+OUTSIDE = frozenset(("version", "completion", "explain", "replay", "help", "login", "logout"))  # these need no store
+_WITH_PROGRAM = ("run", "create", "exec")  # a --help among their arguments may be for the program in the box
+
+
+def prepare(arguments: list[str]) -> None:
+    """Settle the directories of this user, and enter the home if the command *arguments* needs it.
+
+    HostError: there is no directory for the live state, or the kernel permits no user namespaces. A store that belongs
+    to another user, such as root's, is left as it is: a command may show what it can read.
+    """
+    words, live = _without_root_option(arguments), _live()
+    paths.settle(_data(), os.path.join(live, "tinybox") if live else "")
+    if INSIDE in os.environ:
+        _go_on(os.environ.pop(INSIDE))
+        if words[:1] == ["network"]:  # it shows and changes bridges
+            from tinybox.isolation import home_network
+
+            home_network.join(user_namespaces.live)
+        return
+    if _needs_no_home(words):
+        return
+    if words[0] == "run" and _only_plans(words[1:]):
+        user_namespaces.planned = True
+        return
+    try:
+        fd, lack = home.enter(_run_directory(live))
+    except HostError as error:
+        error.status = 125 if words[0] == "run" else 1
+        raise
+    if lack:
+        print(f"tinybox: boxes have no other user id than 0: {lack}", file=sys.stderr, flush=True)
+    os.environ |= {INSIDE: str(fd), **({LIVE: live} if live else {})}
+    os.execv(sys.executable, sys.orig_argv)
+
+
+def _go_on(number: str) -> None:
+    """Go on in the home, as the process that has entered it, or as a program that `unshare` has started there."""
+    if number.isdecimal() and user_namespaces.is_rootless():
+        user_namespaces.home = int(number)
+        try:
+            os.set_inheritable(user_namespaces.home, False)
+            user_namespaces.hold_home()
+            user_namespaces.live = paths.Paths().run
+        except OSError as error:  # the program has closed the file that it inherited
+            raise HostError("rootless", f"the file RUN/{home.FILE} is not open: {error.strerror}") from error
+
+
+def _without_root_option(arguments: list[str]) -> list[str]:
+    """Return the *arguments* from the command on; --root DIR before it becomes TINYBOX_ROOT."""
+    words = list(arguments)
+    while words and words[0].startswith("--root"):
+        name, equals, value = words.pop(0).partition("=")
+        if name != "--root" or not (equals or words):
+            return []  # the parser reports it
+        os.environ["TINYBOX_ROOT"] = value if equals else words.pop(0)
+    return words[1:] if words[:1] == ["container"] else words
+
+
+def _data() -> str:
+    folder = os.environ.get(DATA, "")
+    if not folder.startswith("/"):  # such a path is to be ignored
+        folder = os.path.join(os.path.expanduser("~"), ".local/share")
+    return os.path.join(folder, "tinybox")
+
+
+def _live() -> str:
+    """Return the directory of this user's live state, which is gone after a logout; "" if there is none."""
+    candidates = (os.environ.get(LIVE, ""), f"/run/user/{os.geteuid()}")
+    return next((path for path in candidates if path.startswith("/") and _is_own_directory(path)), "")
+
+
+def _is_own_directory(path: str) -> bool:
+    return os.path.isdir(path) and os.stat(path).st_uid == os.geteuid()
+
+
+def _needs_no_home(words: list[str]) -> bool:
+    """Return whether the command line *words* makes no use of this user's store."""
+    store = os.environ.get("TINYBOX_ROOT") or paths.DEFAULT_ROOT
+    is_foreign = os.path.lexists(store) and os.stat(store).st_uid != os.geteuid()
+    # An engine without root, such as podman, has a home of its own, and calls tinybox-oci in there.
+    return not words or words[0].startswith("-") or words[0] in (*OUTSIDE, "oci") or _asks_for_help(words) or is_foreign
+
+
+def _asks_for_help(words: list[str]) -> bool:
+    if words[0] in _WITH_PROGRAM:
+        words = words[: next((at for at, word in enumerate(words) if at and not word.startswith("-")), len(words))]
+    return "--help" in words or words[1:2] == ["-h"] or "_TINYBOX_COMPLETE" in os.environ
+
+
+def _only_plans(arguments: list[str]) -> bool:
+    """Return whether `run` with these *arguments* only shows the plan."""
+    if not any(word.startswith("--dry-run") for word in arguments):
+        return False
+    from tinybox.cli import quick
+
+    parsed = quick.parse(arguments)
+    return parsed is not None and bool(parsed[0].get("dry_run"))
+
+
+def _run_directory(live: str) -> str:
+    """Return the run directory, which is made; the store is checked here, where its owners have the host's ids."""
+    if not live and not os.environ.get("TINYBOX_ROOT"):
+        cause = f"there is no directory for what runs: {LIVE} is not set, and /run/user/{os.geteuid()} is none"
+        raise HostError("rootless", cause, f"log in with pam_systemd(8), or: export {LIVE}=$(mktemp -d)")
+    here = paths.Paths()
+    here.prepare()
+    return here.run
