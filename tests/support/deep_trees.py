@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -10,17 +12,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DEEP = 20_000  # nested directories: far more than Python's stack, the open file descriptors and PATH_MAX allow
+DEEP = 6_000  # nested directories: far more than Python's stack, PATH_MAX, and DESCRIPTORS allow
+DESCRIPTORS = 3_000
 
-# The same by a shell, whose `cd` cannot go deeper than PATH_MAX: ten chains, each moved to the end of the next one.
+# The same by a shell, whose `cd` cannot go deeper than PATH_MAX: three chains, each moved to the end of the next one.
 LINK = "i=0; while [ $i -lt 2000 ]; do mkdir d; cd d; i=$((i+1)); done"
 DIG = f"""set -e
 mkdir -p $TOP; cd $TOP; {LINK}
-for n in 1 2 3 4 5 6 7 8 9; do
+for n in 1 2; do
     mkdir /link; cd /link; {LINK}
     mv $TOP/d .; mv /link/d $TOP; rmdir /link
 done
 """
+
+
+@contextlib.contextmanager
+def few_descriptors() -> Iterator[None]:
+    """Allow this process and its children fewer open file descriptors than a tree has levels; see getrlimit(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, DESCRIPTORS), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def dig(path: Path, depth: int = DEEP, *, content: bytes = b"deep") -> None:

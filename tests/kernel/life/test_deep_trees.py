@@ -1,4 +1,4 @@
-"""20,000 nested directories, made in a box or brought by an archive: every command works, or reports why not."""
+"""6,000 nested directories, made in a box or brought by an archive: every command works, or reports why not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import Command
 from tests.support import image_archives as tar
 from tests.support import no_trace
 from tests.support.boxes import new_name
-from tests.support.deep_trees import DEEP, DIG, depth, dig, removed
+from tests.support.deep_trees import DEEP, DIG, depth, dig, few_descriptors, removed
 from tests.support.detached_boxes import FOREVER, kill_and_wait, life, nothing_is_left, stdout_of
 from tests.support.slowness import SLOWNESS
 from tinybox.isolation.cgroups import files
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.root
 
 TOO_LONG = "is longer than 4095 bytes"
 DIGGING = DIG.replace("$TOP", "/w")
-LINKS = 10  # of 2,000 directories each: an archive can bring them with names that are short enough
+LINKS = 3  # of 2,000 directories each: an archive can bring them with names that are short enough
 PATIENCE = 300 * SLOWNESS
 
 
@@ -38,7 +38,8 @@ def own_store() -> Iterator[Command]:
     for folder in removed(Path(tempfile.mkdtemp(prefix="tinybox-test-", dir="/var/tmp"))):
         command = Command(folder)
         assert command("pull", "busybox").returncode == 0
-        yield command
+        with few_descriptors():
+            yield command
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def refusal(tinybox: Command, *words: str) -> str:
 
 
 def test_the_box_is_really_that_deep(tinybox: Command) -> None:
-    """The control: a shell in a box makes 20,000 nested directories, and `rm` removes them."""
+    """The control: a shell in a box makes 6,000 nested directories, and `rm` removes them."""
     name = new_name()
     stdout_of(tinybox, "run", "--name", name, "busybox", "sh", "-c", DIGGING)
     upper = Path(tinybox.root, "containers", os.readlink(f"{tinybox.root}/container-names/{name}"), "upper")
@@ -130,7 +131,7 @@ def test_a_deep_directory_of_the_host_is_not_silently_cut(tinybox: Command, tmp_
 
 @pytest.mark.parametrize("words", [("ps",), ("run", "--rm", "busybox", "true"), ("doctor", "--fix"), ("prune", "-f")])
 def test_a_deep_box_whose_owner_was_killed_is_swept(tinybox: Command, words: tuple[str, ...]) -> None:
-    """Any next command does its own work and removes the 20,000 directories."""
+    """Any next command does its own work and removes the 6,000 directories."""
     with life(tinybox, "--rm", "busybox", *FOREVER) as box:
         kill_and_wait(box.monitor, box.pid)
         dig(Path(tinybox.root, "containers", box.id, "upper"))
@@ -189,7 +190,7 @@ def test_one_bad_image_does_not_stop_others(tinybox: Command, tmp_path: Path) ->
 
 
 def deep_image() -> bytes:
-    """Build an archive of 20,000 nested directories, with links that lead further down than a name can."""
+    """Build an archive of DEEP nested directories, with links that lead further down than a name can."""
     chain = "d/" * (DEEP // LINKS)
     found = [tar.regular(f"{chain}end")]
     for number in range(1, LINKS):
@@ -223,13 +224,13 @@ def test_an_archive_that_once_stopped_every_command(tinybox: Command, tmp_path: 
 
 
 def test_an_archive_with_such_long_names_is_refused(tinybox: Command, tmp_path: Path) -> None:
-    """A name of 20,000 directories is refused in one line, and nothing of the archive is left."""
+    """A name of 6,000 directories is refused in one line, and nothing of the archive is left."""
     (tmp_path / "deep.tar").write_bytes(tar.archive([tar.regular("good"), tar.regular("d/" * DEEP + "end")]))
     refusal(tinybox, "import", str(tmp_path / "deep.tar"), "deep")
 
 
 def test_a_volume_so_deep_is_measured_and_removed(tinybox: Command) -> None:
-    """A volume 20,000 deep is listed, inspected and removed; a nameless one is removed with its box."""
+    """A volume 6,000 deep is listed, inspected and removed; a nameless one is removed with its box."""
     named = new_name()
     with life(tinybox, "-v", f"{named}:/named", "-v", "/nameless", "busybox", *FOREVER) as box:
         for place in ("named", "nameless"):

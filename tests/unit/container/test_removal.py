@@ -60,7 +60,7 @@ def test_the_depth_exceeds_python_s() -> None:
 
 @pytest.mark.slow
 def test_a_deep_tree_is_removed_with_few_descriptors(folder: Path) -> None:
-    """20,000 nested directories are removed, with a handful of descriptors."""
+    """6,000 nested directories are removed, with a handful of descriptors."""
     (folder / "top").mkdir()
     dig(folder / "top")
     with few_descriptors():
@@ -132,7 +132,7 @@ def test_each_directory_is_seen_once_in_either_order(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_deep_tree_is_measured(folder: Path) -> None:
-    """The size of a volume includes the last file of 20,000 directories, and a file with two names once."""
+    """The size of a volume includes the last file of 6,000 directories, and a file with two names once."""
     dig(folder, content=b"x" * 1000)
     (folder / "first").write_text("x" * 50)
     os.link(folder / "first", folder / "second")
@@ -165,7 +165,7 @@ def test_an_archive_may_contain_a_tree_deeper_than_a_path(folder: Path) -> None:
 
 
 def test_an_archive_with_too_long_a_path_is_refused(folder: Path) -> None:
-    """A name of 20,000 directories is refused in one line, and nothing is left; the control: one that just fits."""
+    """A name of 6,000 directories is refused in one line, and nothing is left; the control: one that just fits."""
     place = tar.Place(folder)
     for name in ("d/" * DEEP + "end", "d/" * 2048 + "end", "x" * 256):
         with pytest.raises(ImageError, match=r"its path is longer than 4095 bytes|a name than 255"):
