@@ -5,6 +5,7 @@ If this process is killed, the monitor drops the connection, and the container c
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -37,6 +38,7 @@ class AttachSession:
         self.terminal_inside, self.keys = terminal_inside, detaching.DetachKeys(keys)
         self.outbox: list[bytes] = []
         self.status: int | None = None
+        self.is_cut = False  # a terminal of the user is gone; SIGHUP may come later, or be ignored
         self.terminals = [fd for fd in range(3) if os.isatty(fd)]
         line.setblocking(False)
 
@@ -48,8 +50,17 @@ class AttachSession:
             self.status = int(data) if data.isdigit() and len(data) < 4 else None
             return False
         if kind in (attach_protocol.OUT, attach_protocol.ERR):
-            terminal.write_all(1 if kind == attach_protocol.OUT else 2, data)
+            self.show(1 if kind == attach_protocol.OUT else 2, data)
         return bool(packet)
+
+    def show(self, fd: int, data: bytes) -> None:
+        """Write *data* to the user; if that terminal is gone (EIO), the next look at `is_cut` ends this client."""
+        try:
+            terminal.write_all(fd, data)
+        except OSError as error:
+            if error.errno != errno.EIO or fd not in self.terminals:
+                raise
+            self.is_cut = True
 
     def read_keys(self) -> tuple[bool, int | None]:
         """Pass on what was typed; return whether more may come, and the exit status if this client is to end now.
@@ -153,6 +164,8 @@ def attend(
                 session.flush()
             if line.fileno() in ready and not session.hear():
                 break
+            if session.is_cut:
+                return 128 + signal.SIGHUP
             if signals.fd in ready:
                 received = signals.pending()
                 if fatal := session.ending(proxy=proxy).intersection(received):
