@@ -136,6 +136,7 @@ def test_events_of_a_life(tinybox: Command, tmp_path: Path) -> None:
 def test_events_of_images(tinybox: Command, tmp_path: Path) -> None:
     """import, tag, save, load, untag and delete of an image are told, with its labels, and prune with what it freed."""
     (tmp_path / "x.tar").write_bytes(tar.archive([tar.regular("file", b"x")]))
+    done(tinybox, "image prune -f", "builder prune -f")  # what other tests have left
     begun = time.time()
     [image] = tinybox("import", "-c", "LABEL kind=b", str(tmp_path / "x.tar"), "told:1").stdout.split()
     done(tinybox, "tag told:1 told:2", f"save -o {tmp_path}/y.tar told:2", "rmi told:1", "rmi told:2",
