@@ -54,13 +54,13 @@ class AttachSession:
         return bool(packet)
 
     def show(self, fd: int, data: bytes) -> None:
-        """Write *data* to the user; if that terminal is gone (EIO), the next look at `is_cut` ends this client."""
+        """Write *data* to the user; if that terminal is gone (EIO), this client ends as by SIGHUP."""
         try:
             terminal.write_all(fd, data)
         except OSError as error:
             if error.errno != errno.EIO or fd not in self.terminals:
                 raise
-            self.is_cut = True
+            self.is_cut, self.status = True, 128 + signal.SIGHUP
 
     def read_keys(self) -> tuple[bool, int | None]:
         """Pass on what was typed; return whether more may come, and the exit status if this client is to end now.
@@ -162,10 +162,8 @@ def attend(
             ready, room, _ = select.select(reading, [line.fileno()] if session.outbox else [], [])
             if room:
                 session.flush()
-            if line.fileno() in ready and not session.hear():
+            if (line.fileno() in ready and not session.hear()) or session.is_cut:
                 break
-            if session.is_cut:
-                return 128 + signal.SIGHUP
             if signals.fd in ready:
                 received = signals.pending()
                 if fatal := session.ending(proxy=proxy).intersection(received):
