@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BUILDER = "default"  # the only builder: there is no daemon that could be another
 NO = ("", "0", "f", "false")
-_ATTESTED = {"provenance": "where an image comes from", "sbom": "what is in an image"}
+_ATTESTED = {"provenance": "the origin of an image", "sbom": "the content of an image"}
 
 
 def result_options(function: Callable[..., Any]) -> Callable[..., Any]:
