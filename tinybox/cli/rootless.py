@@ -12,6 +12,7 @@ import sys
 from tinybox.container.records import paths
 from tinybox.errors import HostError
 from tinybox.isolation import home
+from tinybox.isolation.cgroups import delegation
 from tinybox.linux import user_namespaces
 
 DATA, LIVE = "XDG_DATA_HOME", "XDG_RUNTIME_DIR"  # see the XDG base directory specification
@@ -39,6 +40,7 @@ def prepare(arguments: list[str]) -> None:
         return
     if words[0] == "run" and _only_plans(words[1:]):
         user_namespaces.planned = True
+        delegation.take(paths.Paths().run, planned=True)
         return
     try:
         fd, lack = home.enter(_run_directory(live))
@@ -59,6 +61,7 @@ def _go_on(number: str) -> None:
             os.set_inheritable(user_namespaces.home, False)
             user_namespaces.hold_home()
             user_namespaces.live = paths.Paths().run
+            delegation.take(user_namespaces.live)
         except OSError as error:  # the program has closed the file that it inherited
             raise HostError("rootless", f"the file RUN/{home.FILE} is not open: {error.strerror}") from error
 

@@ -33,6 +33,8 @@ def linux(request: Request) -> Linux:
     """Return the ``linux`` part of the config.json; see OCI's config-linux."""
     private_users = request.modes["userns"] == "private"
     nodes = _devices(request)
+    if request.host.rootless and not request.privileged:
+        _refuse_device_rules(request, nodes)
     parent = option_values.cgroup_parent("cgroup-parent", request.options.get("cgroup_parent") or "")
     asked = security_option.parse(request.options.get("security_opt") or ())
     wanted: Linux = {
@@ -79,12 +81,23 @@ def _namespaces(request: Request) -> list[Namespace]:
 def _refuse_without_root(request: Request) -> None:
     """Raise HostError for namespaces that a box of a user without root cannot have."""
     modes = request.modes
+    if modes["pid"] == "host":
+        cause = "the kernel mounts no /proc for a pid namespace that this user does not own"
+        raise HostError("--pid host", cause, "leave it out, or be root")
     if modes["pid"] != "private" and not request.host.hierarchies.roots():
         cause = "without a control group, only a pid namespace of its own ends all processes of a box"
         raise HostError(f"--pid {modes['pid']}", cause, "leave it out, or be root")
     if modes["userns"] == "private":
         cause = "this user has no other ids for it: the box is in the user's own user namespace already"
         raise HostError("--userns private", cause, "leave it out")
+
+
+def _refuse_device_rules(request: Request, nodes: list[tuple[Device, str]]) -> None:
+    """Raise HostError for a rule about devices that would not hold: the modes of the bound device files decide."""
+    ruled = [f"--device-cgroup-rule {text}" for text in request.options.get("device_cgroup_rule") or ()]
+    ruled += [f"--device {node['path']}: {access}" for node, access in nodes if set(access) != set("rwm")]
+    if ruled:
+        raise HostError(ruled[0], "only root may load the device filter, so it would not hold", "leave it out")
 
 
 def _refuse_mode(key: str, mode: str) -> None:

@@ -40,7 +40,8 @@ def mounts(request: Request) -> list[Mount]:
     else:
         made.append(_new("/dev/shm", "tmpfs", [*safe, "mode=1777", f"size={size}"]))
     if rootless and request.modes["ipc"] == "host":  # only root of the IPC namespace may make another mount of it
-        made.append(_bind("/dev/mqueue", "/dev/mqueue", safe))
+        if os.path.isdir("/dev/mqueue"):
+            made.append(_bind("/dev/mqueue", "/dev/mqueue", safe))
     elif not shared_ipc or request.modes["userns"] == "host":  # mqueue shows the queues of an IPC namespace
         made.append(_new("/dev/mqueue", "mqueue", safe))
     requested = _requested_mounts(request)
