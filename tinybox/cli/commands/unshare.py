@@ -6,7 +6,7 @@ import os
 
 import click
 
-from tinybox.cli.rootless import INSIDE
+from tinybox.container.records.own_paths import INSIDE
 from tinybox.errors import NotExecutableError, NotFoundError, UsageError
 from tinybox.linux import user_namespaces
 
