@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,23 @@ __all__ = ["student"]
 
 pytestmark = [pytest.mark.root, pytest.mark.rootless]
 HOST = hierarchies()
-CONTROLLERS = sorted({"cpu", "memory", "pids"} & HOST.v2_controllers)
+LIMITS = {"cpu", "memory", "pids"}
+CONTROLLERS = sorted((LIMITS | {"hugetlb"}) & HOST.v2_controllers)  # hugetlb is in version 2 on many hybrid hosts, too
+PROGRAM = """
+from tinybox.container.records import own_paths
+from tinybox.isolation.cgroups.group import Cgroup
+from tinybox.isolation.cgroups.hierarchies import hierarchies
+from tinybox.isolation.cgroups.limits import settings
+own_paths.resume()
+where = hierarchies()
+found = settings({"hugepageLimits": [{"pageSize": "2MB", "limit": 4 << 20}]}, where)
+group = Cgroup("tinybox/program", where, {each.controller for each in found})
+group.create()
+for each in found:
+    group.apply(each)
+print(group.read("hugetlb", "hugetlb.2MB.max").strip())
+group.remove()
+"""
 
 
 class Given:
@@ -97,7 +114,10 @@ def test_a_given_group_holds_the_boxes(student: Student, given: Given) -> None:
     assert not (given.path / "tinybox").exists()
 
 
-@pytest.mark.skipif(len(CONTROLLERS) < 3, reason="the limits of this host are those of cgroup v1, which are root's")
+@pytest.mark.skipif(
+    not HOST.v2_controllers.issuperset(LIMITS),
+    reason="the limits of this host are those of cgroup v1, which are root's",
+)
 def test_limits_hold_in_a_given_group(student: Student, given: Given) -> None:
     """Memory, CPU time and the number of processes are limited; stats shows the limit; update changes it."""
     limits = ("-m", "32m", "--cpus", "0.5", "--pids-limit", "9")
@@ -113,6 +133,15 @@ def test_limits_hold_in_a_given_group(student: Student, given: Given) -> None:
     grow = "head -c 64m /dev/zero | tail -c 64m | wc -c"
     assert student("run", "--rm", "-m", "32m", "busybox", "sh", "-c", grow).stdout.strip() != str(64 << 20)
     assert student.says("run", "--rm", "busybox", "sh", "-c", grow) == str(64 << 20)  # the control
+
+
+@pytest.mark.skipif("hugetlb" not in CONTROLLERS, reason="this host has no controller hugetlb in version 2")
+def test_a_controller_is_enabled_in_a_given_group(student: Student, given: Given) -> None:
+    """A limit is written in a group of the user: the controller is enabled there, though a shell was in the group."""
+    assert "hugetlb" not in (given.path / "cgroup.subtree_control").read_text()
+    assert student.says("unshare", sys.executable, "-c", PROGRAM) == str(4 << 20)
+    assert "hugetlb" in (given.path / "cgroup.subtree_control").read_text()
+    assert given.of(given.shell.pid) == f"/{delegation.COMMANDS}"
 
 
 def test_a_directory_that_is_handed_in_is_checked(student: Student, given: Given) -> None:
