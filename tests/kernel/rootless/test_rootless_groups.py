@@ -116,7 +116,7 @@ def test_a_given_group_holds_the_boxes(student: Student, given: Given) -> None:
 
 @pytest.mark.skipif(
     not HOST.v2_controllers.issuperset(LIMITS),
-    reason="the limits of this host are those of cgroup v1, which are root's",
+    reason="the limits are in cgroup v1 here, which is root's",
 )
 def test_limits_hold_in_a_given_group(student: Student, given: Given) -> None:
     """Memory, CPU time and the number of processes are limited; stats shows the limit; update changes it."""
