@@ -95,6 +95,9 @@ def test_a_given_group_holds_the_boxes(student: Student, given: Given) -> None:
     found = json.loads(student.says("inspect", "box"))[0]
     assert given.of(found["State"]["Pid"]) == f"/tinybox/{found['Id']}"
     student.group = f"{given.path}/{delegation.COMMANDS}"
+    assert " cgroup " in student.says("run", "--dry-run", "busybox", "true")
+    facts = {row["fact"]: row for row in json.loads(student("doctor", "--json").stdout)}
+    assert str(given.path) in facts["limits"]["found"]
     student.says("pause", "box")
     assert student.says("ps", "--format", "{{.State}}") == "paused"
     assert "frozen 1" in (given.path / f"tinybox/{found['Id']}/cgroup.events").read_text()
