@@ -120,7 +120,7 @@ REFUSED = [
     ("run -m 32m busybox true", 125, "no limit would hold"),
     ("run --cpus 0.5 busybox true", 125, "no limit would hold"),
     ("run --pids-limit 9 busybox true", 125, "no limit would hold"),
-    ("run --pid host busybox true", 125, "--pid host: the kernel mounts no /proc"),
+    ("run --pid host busybox true", 125, "--pid host: without a control group"),
     ("run --pid container:box busybox true", 125, "--pid container:box: without a control group"),
     ("run --device-cgroup-rule c*1:3*r busybox true", 125, "only root may load the device filter"),
     ("run --userns private busybox true", 125, "--userns private"),

@@ -66,7 +66,7 @@ class Given:
     def close(self) -> None:
         """Remove the group, in which only the shell may be left."""
         self.student.group = ""
-        self.student("rm", "-f", "box")  # of a test that has failed
+        self.student("rm", "-f", "box", "other")  # those of a test that has failed
         self.shell.kill()
         self.shell.wait()
         assert until(lambda: not self.student.processes(), time.monotonic() + 10, 0.01)
@@ -113,6 +113,11 @@ def test_a_given_group_holds_the_boxes(student: Student, given: Given) -> None:
     student.group = f"{given.path}/{delegation.COMMANDS}"
     member = student.says("run", "--rm", "--pid", "container:box", "busybox", "ps")
     assert "sleep 1000" in member
+    everyone = student.says("run", "--rm", "--pid", "host", "busybox", "ps", "-o", "args")
+    assert "sleep 1000" in everyone
+    student.says("run", "-d", "--name", "other", "--pid", "host", "busybox", "sh", "-c", "sleep 2000 & sleep 3000")
+    student.says("rm", "-f", "other")
+    assert "sleep 2000" not in student.says("run", "--rm", "--pid", "host", "busybox", "ps", "-o", "args")
     student.says("rm", "-f", "box")
     assert not (given.path / "tinybox").exists()
 

@@ -81,9 +81,6 @@ def _namespaces(request: Request) -> list[Namespace]:
 def _refuse_without_root(request: Request) -> None:
     """Raise HostError for namespaces that a box of a user without root cannot have."""
     modes = request.modes
-    if modes["pid"] == "host":
-        cause = "the kernel mounts no /proc for a pid namespace that this user does not own"
-        raise HostError("--pid host", cause, "leave it out, or be root")
     if modes["pid"] != "private" and not request.host.hierarchies.roots():
         cause = "without a control group, only a pid namespace of its own ends all processes of a box"
         raise HostError(f"--pid {modes['pid']}", cause, "leave it out, or be root")

@@ -27,7 +27,8 @@ def mounts(request: Request) -> list[Mount]:
     safe = ["nosuid", "noexec", "nodev"]
     tty = [] if rootless and not user_namespaces.has_group(5) else ["gid=5"]
     made: list[Mount] = [
-        _new("/proc", "proc", safe),
+        # The kernel mounts no new /proc for a pid namespace that this user does not own.
+        _bind("/proc", "/proc", safe) if rootless and request.modes["pid"] == "host" else _new("/proc", "proc", safe),
         _new("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
         _new("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *tty]),
         _sys(request, [*safe, *readonly]),
