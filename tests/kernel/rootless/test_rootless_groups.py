@@ -118,6 +118,8 @@ def test_a_given_group_holds_the_boxes(student: Student, given: Given) -> None:
     student.says("run", "-d", "--name", "other", "--pid", "host", "busybox", "sh", "-c", "sleep 2000 & sleep 3000")
     student.says("rm", "-f", "other")
     assert "sleep 2000" not in student.says("run", "--rm", "--pid", "host", "busybox", "ps", "-o", "args")
+    assert student("lab", "check", "--image", "busybox", "pid", "ipc-signal").stdout.count(" PASS  ") == 4
+    student.group = ""
     student.says("rm", "-f", "box")
     assert not (given.path / "tinybox").exists()
 
