@@ -207,6 +207,8 @@ def test_unshare_removes_what_the_user_may_not(student: Student) -> None:
     assert student.says("unshare", student.path, "volume", "ls", "-q") == "left"  # a tinybox in the home stays there
     student.says("volume", "rm", "left")
     one_line(student("unshare", "no-such-program"), 127, "not found")
+    ignored = student.says("unshare", "grep", "SigIgn", "/proc/self/status").split()[1]
+    assert ignored == "0" * 16  # as a shell starts programs; Python itself ignores two signals
 
 
 def test_a_runtime_directory_is_needed(student: Student) -> None:
