@@ -1,4 +1,4 @@
-"""The command `tinybox` as root: by this process, or by ``sudo -n`` where that is allowed; else the test is skipped."""
+"""The command `tinybox`: as root, by ``sudo -n`` where that is allowed, or else without root, in this user's home."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # -P: a directory of tests is no place from which root imports anything.
 PROGRAM = (sys.executable, "-P", "-c", "from tinybox.cli import main; main()")
-NO_SUDO = "tinybox needs root: this is another user, and `sudo -n` is not allowed here"
+NO_SUDO = "tinybox needs root: this is another user, `sudo -n` is not allowed, and `tinybox unshare true` does not work"
 SECONDS = 600.0  # for one command: a pull may take minutes
 
 
@@ -27,7 +27,7 @@ class CommandError(Exception):
 
 
 class Command:
-    """The command `tinybox`; *prefix* is the command that runs it as root."""
+    """The command `tinybox`; *prefix* is the command that runs it as another user."""
 
     def __init__(self, *prefix: str) -> None:
         self._prefix = prefix
@@ -54,8 +54,8 @@ class Command:
         return done
 
 
-def as_root() -> Command:
-    """Return the command, or skip the test and say why."""
+def found() -> Command:
+    """Return the command, as root or else in this user's home (`tinybox unshare`), or skip the test and say why."""
     if not sys.platform.startswith("linux"):
         pytest.skip("tinybox needs Linux")
     if os.geteuid() == 0:
@@ -66,4 +66,7 @@ def as_root() -> Command:
             return command
     except (OSError, subprocess.TimeoutExpired):  # there is no sudo
         pass
+    command = Command()
+    if command("unshare", "/bin/true", check=False, timeout=60).returncode == 0:
+        return command
     pytest.skip(NO_SUDO)

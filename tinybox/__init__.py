@@ -46,8 +46,19 @@ def __getattr__(name: str) -> object:
         raise AttributeError(message)
     if name == "errors":  # a module, and so an attribute of this one from its import on
         return __import__("tinybox.errors", fromlist=["TinyboxError"])
+    _resume()
     found = globals()[name] = getattr(__import__(_HOMES[name], fromlist=[name]), name)
     return found
+
+
+def _resume() -> None:
+    """Go on in the home of a user without root, if `tinybox unshare` has started this program; see docs/rootless.md."""
+    import os
+
+    if "_TINYBOX_HOME" in os.environ:
+        from tinybox.container.records import own_paths
+
+        own_paths.resume()
 
 
 def __dir__() -> list[str]:

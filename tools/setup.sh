@@ -27,7 +27,7 @@ TEST_PACKAGES="$TEST_PACKAGES uidmap slirp4netns"
 # The engines that run on tinybox-oci in the tests, with their dependencies, and the runtimes for comparison.
 ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugins iptables"
 # For a virtual machine for the lecture (vm/provision.sh), and for its tests.
-LECTURE_PACKAGES="python3-venv bash-completion man-db"
+LECTURE_PACKAGES="python3-venv bash-completion man-db uidmap slirp4netns"
 LECTURE_TEST_PACKAGES="vagrant debootstrap"
 
 # Shells and man(1) of all users read files here that belong to no package.

@@ -16,4 +16,8 @@ if [ ! "$VENV/.ready" -nt pyproject.toml ]; then
 fi
 tools/setup.sh install "$VENV/bin"
 tools/setup.sh images "$VENV/bin/tinybox" busybox alpine
+# The machine's user types the same commands without sudo: see docs/rootless.md. The box may have given ids already.
+if id vagrant >/dev/null 2>&1 && ! grep -q '^vagrant:' /etc/subuid /etc/subgid 2>/dev/null; then
+    usermod --add-subuids 100000-165535 --add-subgids 100000-165535 vagrant
+fi
 tinybox doctor

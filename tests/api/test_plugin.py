@@ -138,10 +138,8 @@ def sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_root_and_sudo_the_test_is_skipped_with_the_reason(sudo: Path) -> None:
     """Without a sudo, and with one that refuses, the reason says what is missing."""
     for _ in range(2):
-        with pytest.raises(
-            pytest.skip.Exception, match="needs root: this is another user, and `sudo -n` is not allowed"
-        ):
-            command.as_root()
+        with pytest.raises(pytest.skip.Exception, match="needs root: this is another user, `sudo -n` is not allowed"):
+            command.found()
         sudo.write_text("#!/bin/sh\nexit 1\n")
         sudo.chmod(0o755)
 
@@ -151,7 +149,7 @@ def test_sudo_runs_the_command_with_the_settings_of_the_test(sudo: Path, monkeyp
     sudo.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {sudo}.calls\nshift\nPATH=/usr/bin:/bin exec "$@"\n')
     sudo.chmod(0o755)
     monkeypatch.setenv("TINYBOX_ROOT", str(sudo.parent / "store"))
-    assert command.as_root()("--version").stdout.startswith("tinybox")
+    assert command.found()("--version").stdout.startswith("tinybox")
     calls = sudo.with_name("sudo.calls").read_text().splitlines()
     assert [call.startswith("-n env ") and f"TINYBOX_ROOT={sudo.parent}/store" in call for call in calls] == [
         True,

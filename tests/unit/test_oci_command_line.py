@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tinybox.errors import UsageError
+from tinybox.linux import user_namespaces
 from tinybox.oci import VERBS as ACTS
 from tinybox.oci import usage as usage_of
-from tinybox.oci.command_line import VERBS, options, parse, usage
+from tinybox.oci.command_line import DEFAULT_ROOT, VERBS, options, parse, usage
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,19 @@ def test_several_spellings_are_one(line: str) -> None:
     words = parse(line.split())
     assert (words.root(), words.verb, words.arguments) == ("/r", "create", ["box"])
     assert (words.value("bundle"), words.value("pid-file"), words.number("preserve-fds")) == ("/b", "/p", 0)
+
+
+def test_the_records_of_a_user_without_root_are_in_its_runtime_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As runc's: in XDG_RUNTIME_DIR if this is a user namespace, or with --rootless=true; --root comes first."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/live")
+    assert parse(["--rootless=true", "list"]).root() == "/live/tinybox-oci"
+    assert parse(["--rootless", "false", "list"]).root() == DEFAULT_ROOT
+    assert parse(["--rootless=true", "--root=/r", "list"]).root() == "/r"
+    monkeypatch.setattr(user_namespaces, "planned", True)
+    assert parse(["list"]).root() == "/live/tinybox-oci"
+    for unusable in ("", "live"):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", unusable)
+        assert parse(["list"]).root() == DEFAULT_ROOT
 
 
 def test_a_program_keeps_its_options() -> None:

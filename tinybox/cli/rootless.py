@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import sys
 
-from tinybox.container.records import paths
+from tinybox.container.records import own_paths, paths
+from tinybox.container.records.own_paths import INSIDE, LIVE
 from tinybox.errors import HostError
 from tinybox.isolation import home
+from tinybox.isolation.cgroups import delegation
 from tinybox.linux import user_namespaces
 
-DATA, LIVE = "XDG_DATA_HOME", "XDG_RUNTIME_DIR"  # see the XDG base directory specification
-INSIDE = "_TINYBOX_HOME"  # this command is in the home already; the value is the number of its open file RUN/.home
 OUTSIDE = frozenset(("version", "completion", "explain", "replay", "help", "login", "logout"))  # these need no store
 _WITH_PROGRAM = ("run", "create", "exec")  # a --help among their arguments may be for the program in the box
 
@@ -26,10 +26,9 @@ def prepare(arguments: list[str]) -> None:
     HostError: there is no directory for the live state, or the kernel permits no user namespaces. A store that belongs
     to another user, such as root's, is left as it is: a command may show what it can read.
     """
-    words, live = _without_root_option(arguments), _live()
-    paths.settle(_data(), os.path.join(live, "tinybox") if live else "")
+    words, live = _without_root_option(arguments), own_paths.settle()
     if INSIDE in os.environ:
-        _go_on(os.environ.pop(INSIDE))
+        own_paths.go_on(os.environ.pop(INSIDE))
         if words[:1] == ["network"]:  # it shows and changes bridges
             from tinybox.isolation import home_network
 
@@ -39,6 +38,7 @@ def prepare(arguments: list[str]) -> None:
         return
     if words[0] == "run" and _only_plans(words[1:]):
         user_namespaces.planned = True
+        delegation.take(paths.Paths().run, planned=True)
         return
     try:
         fd, lack = home.enter(_run_directory(live))
@@ -51,18 +51,6 @@ def prepare(arguments: list[str]) -> None:
     os.execv(sys.executable, sys.orig_argv)
 
 
-def _go_on(number: str) -> None:
-    """Go on in the home, as the process that has entered it, or as a program that `unshare` has started there."""
-    if number.isdecimal() and user_namespaces.is_rootless():
-        user_namespaces.home = int(number)
-        try:
-            os.set_inheritable(user_namespaces.home, False)
-            user_namespaces.hold_home()
-            user_namespaces.live = paths.Paths().run
-        except OSError as error:  # the program has closed the file that it inherited
-            raise HostError("rootless", f"the file RUN/{home.FILE} is not open: {error.strerror}") from error
-
-
 def _without_root_option(arguments: list[str]) -> list[str]:
     """Return the *arguments* from the command on; --root DIR before it becomes TINYBOX_ROOT."""
     words = list(arguments)
@@ -72,23 +60,6 @@ def _without_root_option(arguments: list[str]) -> list[str]:
             return []  # the parser reports it
         os.environ["TINYBOX_ROOT"] = value if equals else words.pop(0)
     return words[1:] if words[:1] == ["container"] else words
-
-
-def _data() -> str:
-    folder = os.environ.get(DATA, "")
-    if not folder.startswith("/"):  # such a path is to be ignored
-        folder = os.path.join(os.path.expanduser("~"), ".local/share")
-    return os.path.join(folder, "tinybox")
-
-
-def _live() -> str:
-    """Return the directory of this user's live state, which is gone after a logout; "" if there is none."""
-    candidates = (os.environ.get(LIVE, ""), f"/run/user/{os.geteuid()}")
-    return next((path for path in candidates if path.startswith("/") and _is_own_directory(path)), "")
-
-
-def _is_own_directory(path: str) -> bool:
-    return os.path.isdir(path) and os.stat(path).st_uid == os.geteuid()
 
 
 def _needs_no_home(words: list[str]) -> bool:

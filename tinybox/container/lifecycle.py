@@ -224,8 +224,9 @@ def end_group(record: Record, host: Host) -> None:
 
     Without control groups, for a user without root, the end of PID 1 ends all.
     """
-    if not host.hierarchies.roots():
+    if host.rootless:
         spawn.kill_recorded(record.state.get("pid", 0), record.state.get("startTicks", 0))
+    if not host.hierarchies.roots():
         return
     known = record.state or state.last(record.paths, record.id)
     parent = known.get("annotations", {}).get(spec.CGROUP_PARENT, "")

@@ -52,7 +52,13 @@ def ports(_: Paths) -> Finding:
 
 
 def limits(_: Paths) -> Finding:
-    """Say which options have no control group."""
-    if hierarchies().roots():
-        return Finding("limits", OK, "by control groups")
-    return Finding("limits", NOTE, "no control group: -m, --cpus, --pids-limit, pause are refused", "be root for these")
+    """Say which limits the directory of cgroup v2 has that was given to this user, if any; see cgroups(7)."""
+    where = hierarchies()
+    if where.unified is None:
+        cure = "end all boxes, then: systemd-run --user --scope -p Delegate=yes COMMAND; or see docs/rootless.md"
+        return Finding("limits", NOTE, "no control group: -m, --cpus, --pids-limit, pause are refused", cure)
+    missing = sorted({"cpu", "memory", "pids"}.difference(where.v2_controllers))
+    if missing:
+        cure = "have them enabled in cgroup.subtree_control of the group above, as root"
+        return Finding("limits", NOTE, f"in {where.unified}, without {' '.join(missing)}", cure)
+    return Finding("limits", OK, f"in {where.unified}")

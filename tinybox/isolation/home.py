@@ -16,6 +16,7 @@ import os
 import sys
 
 from tinybox.errors import HostError
+from tinybox.isolation.cgroups import delegation
 from tinybox.linux import files, process, user_namespaces
 from tinybox.linux.locks import Lock
 
@@ -60,7 +61,9 @@ def enter(folder: str) -> tuple[int, str]:
     """
     with Lock(os.path.join(folder, f"{FILE}.lock")):
         user_namespaces.home = os.open(os.path.join(folder, FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        lack = "" if _join(user_namespaces.home) else _make()
+        is_new = not _join(user_namespaces.home)
+        delegation.settle(folder, new=is_new)
+        lack = _make() if is_new else ""
         user_namespaces.hold_home()
     process.unshare(process.CLONE_NEWNS)  # so the mounts of the host are always those of now, and no command leaves any
     os.set_inheritable(user_namespaces.home, True)

@@ -11,10 +11,10 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from tinybox.errors import TinyboxError
+from tinybox.errors import HostError, TinyboxError
 from tinybox.lab import box as boxes
 from tinybox.lab import guest as processes
-from tinybox.linux import files
+from tinybox.linux import files, user_namespaces
 from tinybox.linux.waiting import until
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Bench:
         The option *adapt* is called with the container before it is made, and may change its plan.
         """
         image, adapt = options.pop("image", self.image), options.pop("adapt", None)
-        one = boxes.start(image, command, {"network": "none", "rm": True, **options}, adapt)
+        one = _started(image, command, {"network": "none", "rm": True, **options}, adapt)
         try:
             yield one
         finally:
@@ -151,6 +151,16 @@ class Bench:
                 "CPUs for one busy process alone", lonely.receive(), "getrusage(2) over clock_gettime(2)"
             )
         self.need(share >= FAIR, f"a starved CPU: one busy process alone got {share:.2f} of it, and needs {FAIR}")
+
+
+def _started(image: str, command: tuple[Any, ...], options: dict[str, Any], adapt: Any) -> Box:
+    """Start a box; Inconclusive: it needs an option, such as a limit, that a user without root may not use."""
+    try:
+        return boxes.start(image, command, options, adapt)
+    except HostError as error:
+        if user_namespaces.is_rootless() and str(error).startswith(("linux.resources.", "--")):
+            raise Inconclusive(f"it needs root, or a limit: {error}") from error
+        raise
 
 
 def _solo_share(seconds: float) -> float:

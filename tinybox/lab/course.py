@@ -39,7 +39,7 @@ ORDER = (
     "pid pid-max argv stdio cpu workers states exit proc deadlock livelock posix nohup exec fork lock orphan zombie"
     " daemon ipc-pipe ipc-signal ipc-mq ipc-shm ipc-sem ipc-socket syscall fd epoll mmap cow-fork cow-overlay layers"
     " cgroup-memory cgroup-cpu cgroup-pids namespaces signals kill9 sendfile wait sigchld pstree pid1 init"
-    " escape-chroot propagation checkpoint build-cache"
+    " rootless escape-chroot propagation checkpoint build-cache"
 ).split()
 
 

@@ -15,6 +15,7 @@ from tinybox.linux import proc
 _INITIAL = "user:[4026531837]"  # PROC_USER_INIT_INO in the kernel's proc_ns.h, the same number on every Linux
 home = -1  # the open file RUN/.home, if this process is in a home; see isolation/home.py
 live = ""  # the run directory of the home, for its network
+groups = ""  # the directory of cgroup v2 that was given to this user; see isolation/cgroups/delegation.py
 HOME, NETWORK = 0, 1  # the bytes of RUN/.home: a process that locks one is in the home, or in its network
 planned = False  # this process only plans, for a user without root, what would be done in that user's home
 

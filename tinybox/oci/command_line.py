@@ -9,6 +9,7 @@ import os
 from collections import namedtuple
 
 from tinybox.errors import UsageError
+from tinybox.linux import user_namespaces
 from tinybox.text_values import is_whole, truth
 
 TYPE_CHECKING = False
@@ -94,8 +95,13 @@ class CommandLine:
         return self.values.get(name, [default])[-1]
 
     def root(self) -> str:
-        """Return the directory of the records of containers."""
-        return os.path.abspath(self.value("root", DEFAULT_ROOT))
+        """Return the directory of the records of containers; without root, it is in $XDG_RUNTIME_DIR, as runc's."""
+        return os.path.abspath(self.value("root", "") or self._default_root())
+
+    def _default_root(self) -> str:
+        live, rootless = os.environ.get("XDG_RUNTIME_DIR", ""), self.value("rootless", "auto")
+        is_rootless = user_namespaces.is_rootless() or os.geteuid() != 0 if rootless == "auto" else rootless == "true"
+        return os.path.join(live, "tinybox-oci") if is_rootless and live.startswith("/") else DEFAULT_ROOT
 
     def number(self, name: str) -> int:
         """Return the option *name* as a number, 0 if it was not given; UsageError if it is no number."""

@@ -121,7 +121,10 @@ REFUSED = [
     ("run --cpus 0.5 busybox true", 125, "no limit would hold"),
     ("run --pids-limit 9 busybox true", 125, "no limit would hold"),
     ("run --pid host busybox true", 125, "--pid host: without a control group"),
+    ("run --pid container:box busybox true", 125, "--pid container:box: without a control group"),
+    ("run --device-cgroup-rule c*1:3*r busybox true", 125, "only root may load the device filter"),
     ("run --userns private busybox true", 125, "--userns private"),
+    ("run --device /dev/null:/dev/other:r busybox true", 125, "--device /dev/other: r: only root may load"),
     ("pause box", 1, "no control group"),
     ("update -m 32m box", 1, "no limit would hold"),
 ]
@@ -130,7 +133,7 @@ REFUSED = [
 def test_what_cannot_hold_is_refused(student: Student, box: str, host: object) -> None:
     """A limit without a control group is an error that says why, and no box is made; the box at hand is as before."""
     for words, status, cause in REFUSED:
-        one_line(student(*words.split()), status, cause)
+        one_line(student(*(word.replace("*", " ") for word in words.split())), status, cause)
     assert student.says("ps", "-a", "--format", "{{.Names}} {{.State}}") == f"{box} running"
     assert json.loads(student.says("inspect", box))[0]["HostConfig"]["Memory"] == 0
 
@@ -204,6 +207,8 @@ def test_unshare_removes_what_the_user_may_not(student: Student) -> None:
     assert student.says("unshare", student.path, "volume", "ls", "-q") == "left"  # a tinybox in the home stays there
     student.says("volume", "rm", "left")
     one_line(student("unshare", "no-such-program"), 127, "not found")
+    ignored = student.says("unshare", "grep", "SigIgn", "/proc/self/status").split()[1]
+    assert ignored == "0" * 16  # as a shell starts programs; Python itself ignores two signals
 
 
 def test_a_runtime_directory_is_needed(student: Student) -> None:

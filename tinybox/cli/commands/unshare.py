@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import click
 
-from tinybox.cli.rootless import INSIDE
+from tinybox.container.records.own_paths import INSIDE
 from tinybox.errors import NotExecutableError, NotFoundError, UsageError
 from tinybox.linux import user_namespaces
 
@@ -24,6 +25,8 @@ def unshare(words: tuple[str, ...]) -> int:
     command = list(words) or [os.environ.get("SHELL") or "/bin/sh"]
     os.environ[INSIDE] = str(user_namespaces.home)  # a `tinybox` that COMMAND runs is in the home already
     os.set_inheritable(user_namespaces.home, True)  # the home lasts as long as COMMAND does
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and execve(2) would keep that
+        signal.signal(ignored, signal.SIG_DFL)
     try:
         os.execvp(command[0], command)
     except FileNotFoundError as error:

@@ -33,6 +33,8 @@ def linux(request: Request) -> Linux:
     """Return the ``linux`` part of the config.json; see OCI's config-linux."""
     private_users = request.modes["userns"] == "private"
     nodes = _devices(request)
+    if request.host.rootless and not request.privileged:
+        _refuse_device_rules(request, nodes)
     parent = option_values.cgroup_parent("cgroup-parent", request.options.get("cgroup_parent") or "")
     asked = security_option.parse(request.options.get("security_opt") or ())
     wanted: Linux = {
@@ -85,6 +87,14 @@ def _refuse_without_root(request: Request) -> None:
     if modes["userns"] == "private":
         cause = "this user has no other ids for it: the box is in the user's own user namespace already"
         raise HostError("--userns private", cause, "leave it out")
+
+
+def _refuse_device_rules(request: Request, nodes: list[tuple[Device, str]]) -> None:
+    """Raise HostError for a rule about devices that would not hold: the modes of the bound device files decide."""
+    ruled = [f"--device-cgroup-rule {text}" for text in request.options.get("device_cgroup_rule") or ()]
+    ruled += [f"--device {node['path']}: {access}" for node, access in nodes if set(access) != set("rwm")]
+    if ruled:
+        raise HostError(ruled[0], "only root may load the device filter, so it would not hold", "leave it out")
 
 
 def _refuse_mode(key: str, mode: str) -> None:

@@ -27,7 +27,8 @@ def mounts(request: Request) -> list[Mount]:
     safe = ["nosuid", "noexec", "nodev"]
     tty = [] if rootless and not user_namespaces.has_group(5) else ["gid=5"]
     made: list[Mount] = [
-        _new("/proc", "proc", safe),
+        # The kernel mounts no new /proc for a pid namespace that this user does not own.
+        _bind("/proc", "/proc", safe) if rootless and request.modes["pid"] == "host" else _new("/proc", "proc", safe),
         _new("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
         _new("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *tty]),
         _sys(request, [*safe, *readonly]),
@@ -40,7 +41,8 @@ def mounts(request: Request) -> list[Mount]:
     else:
         made.append(_new("/dev/shm", "tmpfs", [*safe, "mode=1777", f"size={size}"]))
     if rootless and request.modes["ipc"] == "host":  # only root of the IPC namespace may make another mount of it
-        made.append(_bind("/dev/mqueue", "/dev/mqueue", safe))
+        if os.path.isdir("/dev/mqueue"):
+            made.append(_bind("/dev/mqueue", "/dev/mqueue", safe))
     elif not shared_ipc or request.modes["userns"] == "host":  # mqueue shows the queues of an IPC namespace
         made.append(_new("/dev/mqueue", "mqueue", safe))
     requested = _requested_mounts(request)

@@ -112,6 +112,7 @@ def filter_devices(task: Task) -> list[Step]:
     UsageError: the lists of cgroup v1 cannot express one of the rules.
     """
     rules = task.linux.get("resources", {}).get("devices")
+    # Only root of the host may load a program that filters devices: config/linux.py refuses the options.
     # No filter is needed in a user namespace, where mknod(2) of a device is EPERM, but a bound one may need the rules.
     if (rules is None and task.userns) or task.host.rootless:
         return []

@@ -5,13 +5,14 @@ Everything is decided before clone3(2); after it, parent and child communicate o
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 
 from tinybox.container.process import child, init, sync_pipe
 from tinybox.errors import StepError
 from tinybox.isolation import inherited, namespaces
-from tinybox.linux import proc, process, trampoline, waiting
+from tinybox.linux import proc, process, trampoline, user_namespaces, waiting
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -44,7 +45,11 @@ def make_trampoline(handles: Handles, confinement: Confinement | None = None, wa
 def spawn(handles: Handles, flags: int, steps: list[Step]) -> None:
     """Clone the child into new namespaces and, on cgroup v2, into its control group; see clone3(2)."""
     with _Quiet():
-        handles.pid, handles.pidfd = process.clone3(flags, cgroup=handles.cgroup_fd)
+        try:
+            handles.pid, handles.pidfd = process.clone3(flags, cgroup=handles.cgroup_fd)
+        except PermissionError as error:
+            _refuse_outside(error)
+            raise
         if handles.pid == 0:
             child.become(steps, handles)
     handles.sync.keep_parent_side()
@@ -253,9 +258,23 @@ def enter_cgroup(cgroup: Cgroup, handles: Handles) -> None:
         fd = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=handles.cgroup_fd)
         try:
             os.write(fd, str(handles.pid).encode())
+        except PermissionError as error:
+            _refuse_outside(error)
+            raise
         finally:
             os.close(fd)
     join_cgroup(cgroup, handles)
+
+
+def _refuse_outside(error: PermissionError) -> None:
+    """Raise StepError if this user's groups are in a part of the tree that this command is outside of; cgroups(7).
+
+    See "Delegation containment" there.
+    """
+    if user_namespaces.groups and error.errno == errno.EACCES:
+        cause = f"this command is outside of {user_namespaces.groups}, in which the boxes of this user are"
+        cure = "run it in there, or as: systemd-run --user --scope -p Delegate=yes COMMAND"
+        raise StepError("control group", cause, cure) from error
 
 
 def reset_inherited(handles: Handles, names: list[str]) -> None:

@@ -10,6 +10,7 @@ ROOT/events.log              the events of containers, images, networks and volu
 RUN/ID                       while a process owns the container: lock, state.json, attach.sock
 RUN/NAME                     a link to RUN/ID, for users
 RUN/.home                    without root: the processes that are in the home lock it; see isolation/home.py
+RUN/.cgroup                  without root: the home's directory of cgroup v2; see isolation/cgroups/delegation.py
 
 IP addresses belong to the whole host and not to a store: container/network/addresses.py has their files.
 """

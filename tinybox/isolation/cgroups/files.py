@@ -104,8 +104,10 @@ def home_of(pid: int, unified: str, group: str) -> str:
     directory = f"{unified}/{group}"
     if pid <= 0 or not (read(f"{directory}/cgroup.subtree_control") or "").strip():
         return directory
-    found = unified + proc.unified_cgroup(read(f"/proc/{pid}/cgroup") or "")
-    return found if found.startswith(f"{directory}/") else directory
+    place, above = proc.unified_cgroup(read(f"/proc/{pid}/cgroup") or ""), unified
+    while above and not f"{above}{place}".startswith(f"{directory}/"):  # a delegated directory is below the mount point
+        above = above.rpartition("/")[0]
+    return f"{above}{place}" if above else directory
 
 
 def wait_for_event(directory: str, line: str, deadline: float) -> bool:

@@ -158,7 +158,8 @@ class Cgroup:
     def freeze(self) -> None:
         """Stop every process; return when all have stopped; StateError: one does not; ``cgroup.freeze``, Linux 5.2."""
         if not self.hierarchies.roots():
-            raise StateError("pause", "this user may make no control group, which freezes processes", "be root")
+            cure = "be root, or end all boxes and: systemd-run --user --scope -p Delegate=yes COMMAND"
+            raise StateError("pause", "this user may make no control group, which freezes processes", cure)
         if not self._freeze(time.monotonic() + PATIENCE):
             self.thaw()
             raise StateError(f"cgroup {self.name}", "its processes do not stop: one waits in the kernel (state D)")

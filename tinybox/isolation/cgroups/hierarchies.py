@@ -56,6 +56,14 @@ class Hierarchies:
             return self.unified
         return self.v1[V1_NAMES.get(controller, controller)] if version else None
 
+    def lack(self, controller: str) -> tuple[str, str]:
+        """Return why a user without root has no *controller*, and the cure."""
+        if self.unified is not None:
+            cause = f"{self.unified}, which was given to this user, has no {controller} controller"
+            return cause, "leave it out, or have it enabled in cgroup.subtree_control of the group above"
+        cause = "this user may make no control group, so no limit would hold"
+        return cause, "leave it out, be root, or end all boxes and: systemd-run --user --scope -p Delegate=yes COMMAND"
+
     def roots(self) -> list[str]:
         """Return the mount points of all hierarchies, each once, that of version 2 first."""
         unified = [self.unified] if self.unified is not None else []
@@ -69,11 +77,12 @@ def hierarchies(mountinfo: str | None = None, v2_controllers: str | None = None)
     """Find the hierarchies in the text of /proc/self/mountinfo; see cgroups(7).
 
     *v2_controllers* is the text of ``cgroup.controllers`` in the root of cgroup2. A text that is None is read from this
-    host. If a hierarchy has several mounts, the one that shows its root is used, or else the first. A user without root
-    may make no control group: for that user there are none.
+    host. If a hierarchy has several mounts, the one that shows its root is used, or else the first. For a user without
+    root, the directory that was given to this user is the root of the only hierarchy, or there is none.
     """
     if mountinfo is None and user_namespaces.is_rootless():
-        return NONE
+        given = user_namespaces.groups
+        return Hierarchies(given, _read(f"{given}/cgroup.controllers").split(), {}) if given else NONE
     unified: str | None = None
     v1: dict[str, str] = {}
     mounts = proc.mountinfo(_read("/proc/self/mountinfo") if mountinfo is None else mountinfo)

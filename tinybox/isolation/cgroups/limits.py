@@ -131,9 +131,8 @@ def _require(field: str, controller: str, hierarchies: Hierarchies) -> int:
     """Return the version, 1 or 2, that has *controller*; HostError, with the OCI *field*: the host lacks it."""
     version = hierarchies.version(controller)
     if not version:
-        if hierarchies.mode == "none" and user_namespaces.is_rootless():
-            cause = "this user may make no control group, so no limit would hold"
-            raise HostError(f"linux.resources.{field}", cause, "leave it out, or run it as root")
+        if user_namespaces.is_rootless():
+            raise HostError(f"linux.resources.{field}", *hierarchies.lack(controller))
         cause = f"this host offers no {controller} controller, neither in cgroup v2 nor in v1"
         raise HostError(f"linux.resources.{field}", cause, "leave it out, or enable the controller in the kernel")
     return version

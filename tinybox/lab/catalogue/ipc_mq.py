@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tinybox.errors import SyscallError
 from tinybox.lab import inside
 from tinybox.lab.course import Lab
+from tinybox.linux import user_namespaces
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
@@ -55,6 +56,8 @@ def make(bench: Bench, name: str) -> int:
 
 def check(bench: Bench, *, feature: bool) -> None:
     """Put three messages into a queue of the host, and look for it in a box."""
+    if user_namespaces.is_rootless() and not feature:
+        bench.need(os.path.isdir("/dev/mqueue"), "it needs /dev/mqueue, which only root of the host can mount")
     name = f"/lab-{os.getpid()}"
     queue = make(bench, name)
     with bench.box(look_for, name, ipc="private" if feature else "host") as box:
