@@ -10,6 +10,8 @@ import contextlib
 import json
 import os
 import signal
+import socket
+import stat
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PLACE = "/mnt"  # the one writable directory of the spare host: a tmpfs
+NAME = "spare-host"  # its host name
 SECONDS = 60.0  # for one check; most take less than one, but an emulated machine is twenty times slower
 FLAGS = process.CLONE_NEWNS | process.CLONE_NEWPID | process.CLONE_NEWUTS | process.CLONE_NEWIPC | process.CLONE_NEWNET
 MS_REC = 0x4000
@@ -94,12 +97,15 @@ def _furnish(program: str, rootfs: str) -> None:
     folder = f"/proc/self/fd/{tree}"  # filled before it covers PLACE: the student's directory may lie there
     os.mkdir(f"{folder}/tmp", 0o700)
     subprocess.run(["cp", "-a", "--", rootfs, f"{folder}/rootfs"], check=True, pass_fds=[tree], stderr=subprocess.PIPE)
+    os.makedirs(f"{folder}/rootfs/dev", exist_ok=True)
+    os.mknod(f"{folder}/rootfs/dev/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))  # a shell needs it for `&`
     with open(f"{folder}/program.py", "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(program)
     target = os.open(PLACE, os.O_PATH)
     mount.move_mount(tree, target)
     for fd in (place, tree, target):
         os.close(fd)
+    socket.sethostname(NAME)
     mount.mount(b"proc", b"/proc", b"proc", 0, b"")
     mount.mount(b"", root, b"", MS_REC | mount.MS_SHARED, b"")
     os.chdir(PLACE)

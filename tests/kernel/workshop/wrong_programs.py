@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+# One upper directory for all boxes, beside them.
+ONE_FOR_ALL = """\
+    merged, box = f"{box}/merged", "/mnt/all"
+    for name in ("upper", "work"):
+        os.makedirs(f"{box}/{name}", exist_ok=True)"""
+
 WRONG = [
     (1, "child = os.fork()", "child = 0", "the program runs in your own process"),
     (1, "child = os.fork()", "child = os.fork() or os.fork()", "another process is between you and the program"),
@@ -31,4 +37,24 @@ WRONG = [
     (4, 'mount.umount2(b".", mount.MNT_DETACH)', 'mount.umount2(b".", 0)', "EBUSY"),
     (4, 'mount.mount(os.fsencode(root), os.fsencode(root), b"", MS_BIND | MS_REC, b"")', "pass", "EINVAL"),
     (4, 'mount.mount(b"", b"/", b"", MS_REC | mount.MS_PRIVATE, b"")', "pass", "EINVAL"),
+    (5, "workdir={box}/work", "index=off", "Invalid argument"),
+    (5, 'mount.mount(b"overlay", os.fsencode(merged), b"overlay", 0, os.fsencode(options))',
+     'mount.mount(os.fsencode(root), os.fsencode(merged), b"", 0x5000, b"")', "no overlay"),
+    (5, "upperdir={box}/upper,workdir={box}/work", "upperdir={box}/../upper,workdir={box}/../work", "No such file"),
+    (5, 'os.makedirs(f"{box}/{name}", exist_ok=True)', 'os.makedirs(f"{box}/{name}")', "FileExistsError"),
+    (5, "lowerdir={root},upperdir={box}/upper", "lowerdir={box}/upper,upperdir={root}", "its lowerdir is"),
+    (5, '    merged = f"{box}/merged"', ONE_FOR_ALL, "below its directory"),
+    (6, "    process.unshare(process.CLONE_NEWUTS)", "    pass", "the program has no UTS namespace of its own"),
+    (6, "    socket.sethostname(name)", "    pass", "`hostname` in the box: spare-host, expected box"),
+    (6, "    process.unshare(process.CLONE_NEWUTS)\n", "    socket.sethostname(name)\n    process.unshare(0x4000000)\n",
+     "the host is called"),
+    (6, "own_name(os.path.basename(box))", "own_name(box)", "`hostname` in the box: /mnt/box, expected box"),
+    (7, "| process.CLONE_NEWPID", "", "the program has no pid namespace of its own"),
+    (7, "os._exit(init(program))", "become(program)", "the program itself is PID 1"),
+    (7, "ended, status = os.wait()", "ended, status = os.waitpid(child, 0)", "is in state Z: PID 1 has to wait"),
+    (7, "        if ended == child:\n            return", "        if ended:\n            return",
+     "has ended with status"),
+    (7, "signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))", "pass",
+     "SIGTERM for PID 1 does not reach the program: status 0, expected 143"),
+    (7, "lambda *_: os.kill(child, signal.SIGTERM)", "lambda *_: os._exit(0)", "status 0, expected 143"),
 ]  # fmt: skip
