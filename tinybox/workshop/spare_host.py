@@ -1,7 +1,8 @@
 """A spare host: namespaces in which a student's program may do anything as root, and which end with the check.
 
 Mounts, host name, processes, message queues and network links of the spare host are its own. Its files are the host's,
-read-only. Its mounts are shared, as systemd makes them, so that a mount which leaves the student's box is seen.
+read-only, and it has at most a hundred processes. Its mounts are shared, as systemd makes them, so that a mount which
+leaves the student's box is seen.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ import time
 from typing import TYPE_CHECKING
 
 from tinybox.errors import HostError, TinyboxError, printable
+from tinybox.isolation.cgroups.group import Cgroup, place
+from tinybox.isolation.cgroups.hierarchies import hierarchies
+from tinybox.isolation.cgroups.limits import Setting
 from tinybox.linux import mount, process
 from tinybox.linux.waiting import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 PLACE = "/mnt"  # the one writable directory of the spare host: a tmpfs
+PROCESSES = 100  # at most, together
 NAME = "spare-host"  # its host name
 SECONDS = 60.0  # for one check; most take less than one, but an emulated machine is twenty times slower
 FLAGS = process.CLONE_NEWNS | process.CLONE_NEWPID | process.CLONE_NEWUTS | process.CLONE_NEWIPC | process.CLONE_NEWNET
@@ -38,20 +43,45 @@ def visit(act: Callable[[], Any], program: str, rootfs: str, seconds: float = SE
     killed when *act* ends, after so many *seconds*, or with this process. HostError: this host refuses the namespaces.
     """
     output, input_ = os.pipe()
+    gate, opener = os.pipe()
+    with _few_processes() as join:
+        try:
+            child, pidfd = process.clone3(FLAGS)
+        except OSError as error:
+            cause = f"the namespaces of a check cannot be made: {error}"
+            raise HostError("workshop", cause, "run it as root") from error
+        if child == 0:
+            os.close(opener)
+            _be_the_host(act, program, rootfs, gate, input_)
+        os.close(input_)
+        try:
+            join(child)
+            os.write(opener, b"go")
+            return _result(output, seconds)
+        finally:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+            for fd in (output, gate, opener, pidfd):
+                os.close(fd)
+
+
+@contextlib.contextmanager
+def _few_processes() -> Iterator[Callable[[int], None]]:
+    """Keep a control group for at most PROCESSES processes, so that a loop of fork(2) ends; yield how to join it.
+
+    Without the controller pids there is no such limit. A kill leaves an empty group, which `doctor --fix` removes.
+    """
+    where = hierarchies()
+    if not where.version("pids"):
+        yield lambda _: None
+        return
+    group = Cgroup(place(f"workshop-{os.urandom(6).hex()}"), where, ["pids"])
+    group.create()
     try:
-        child, pidfd = process.clone3(FLAGS)
-    except OSError as error:
-        raise HostError("workshop", f"the namespaces of a check cannot be made: {error}", "run it as root") from error
-    if child == 0:
-        _be_the_host(act, program, rootfs, input_)
-    os.close(input_)
-    try:
-        return _result(output, seconds)
+        group.apply(Setting("pids", "pids.max", str(PROCESSES)))
+        yield lambda pid: group.join(pid, unified=True)
     finally:
-        os.close(output)
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-        os.close(pidfd)
+        group.remove()
 
 
 def _result(output: int, seconds: float) -> Any:
@@ -70,11 +100,13 @@ def _result(output: int, seconds: float) -> Any:
     return answer["result"]
 
 
-def _be_the_host(act: Callable[[], Any], program: str, rootfs: str, output: int) -> None:
+def _be_the_host(act: Callable[[], Any], program: str, rootfs: str, gate: int, output: int) -> None:
     """In the child, which is PID 1 of the spare host: prepare, act, report, and end; see pid_namespaces(7)."""
     answer: dict[str, Any] = {}
     try:
         process.set_parent_death_signal(signal.SIGKILL)
+        if not os.read(gate, 1):
+            return  # the parent was killed, or has no group for this process
         process.set_name(b"spare host")
         _furnish(program, rootfs)
         answer["result"] = act()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 PATIENCE = 20.0  # seconds that a fact may take; an emulated machine is twenty times slower than a real one
+LAST_WORDS = 1.0  # seconds in which a shell has to answer when the student's process has ended before it
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": f"{PLACE}/tmp"}
 ROOTFS = f"{PLACE}/rootfs"
 UNWRITTEN = re.compile(r"^NotImplementedError: part (\d+)$", re.MULTILINE)
@@ -97,15 +98,24 @@ class Attempt:
         self.send(f'echo "{mark}$({command})"\n')
         deadline = time.monotonic() + PATIENCE
         while (found := self._buffer.find(mark.encode())) < 0 or b"\n" not in self._buffer[found:]:
-            if not readable(self._output.fileno(), deadline - time.monotonic()):
-                raise MissingError(self._trouble(f"does not answer after {PATIENCE:.0f} s"))
-            more = os.read(self._output.fileno(), 65536)
-            if not more:
-                status = self._wait()
-                raise MissingError(self._trouble("has ended" if status is None else f"has ended with status {status}"))
-            self._buffer += more
+            self._buffer += self._more(deadline)
         line, _, self._buffer = self._buffer[found:].partition(b"\n")
         return line.decode(errors="replace").removeprefix(mark)
+
+    def _more(self, deadline: float) -> bytes:
+        """Return what the shell prints next; MissingError: it prints nothing until *deadline*, or it has ended."""
+        while not readable(self._output.fileno(), min(LAST_WORDS, deadline - time.monotonic())):
+            if self._process.poll() is not None:  # a child of it holds the pipe open, and prints nothing
+                raise MissingError(
+                    self._trouble(f"does not answer; your program has ended: {self._process.returncode}")
+                )
+            if time.monotonic() > deadline:
+                raise MissingError(self._trouble(f"does not answer after {PATIENCE:.0f} s"))
+        more = os.read(self._output.fileno(), 65536)
+        if not more:
+            status = self._wait()
+            raise MissingError(self._trouble("has ended" if status is None else f"has ended with status {status}"))
+        return more
 
     def end(self) -> int:
         """Close the shell's stdin, so that it ends, and return the exit status of the student's program."""
