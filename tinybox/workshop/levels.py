@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-ORDER = ("fork-exec", "chroot", "mounts", "pivot-root", "overlay", "host-name", "pid-1")
+ORDER = ("fork-exec", "chroot", "mounts", "pivot-root", "overlay", "host-name", "pid-1", "network")
 PART = re.compile(r"^( *)# YOURS (\d+): (.*)\n(?:.*\n)*?\1# END\n", re.MULTILINE)
 
 

@@ -57,4 +57,13 @@ WRONG = [
     (7, "signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))", "pass",
      "SIGTERM for PID 1 does not reach the program: status 0, expected 143"),
     (7, "lambda *_: os.kill(child, signal.SIGTERM)", "lambda *_: os._exit(0)", "status 0, expected 143"),
+    (8, " | process.CLONE_NEWNET", "", "the program has no network namespace of its own"),
+    (8, '    ip("link", "set", "lo", "up")\n', "", "127.0.0.1 does not answer in the box: set lo up"),
+    (8, '    ip("link", "set", "box0", "up")\n', "", "10.99.0.1 does not answer"),
+    (8, '    ip("address", "add", "10.99.0.1/24", "dev", "box0")\n', "", "10.99.0.1 does not answer"),
+    (8, '    ip("route", "add", "default", "via", "10.99.0.1")\n', "", "has no default route via 10.99.0.1"),
+    (8, ', "netns", str(child)', "", "'dev', 'eth0']' returned non-zero"),
+    (8, "    # The kernel removes",
+     '    subprocess.run(["ip", "link", "add", "other", "type", "veth"], check=False)\n    # The kernel removes',
+     "is left on the host: other"),
 ]  # fmt: skip
