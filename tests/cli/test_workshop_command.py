@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,17 @@ def test_a_student_goes_on_where_the_work_stopped(tinybox: Command, tmp_path: Pa
     assert "2-chroot.py: not yet" in tinybox("workshop", "check", *at).stdout
     marks = [line.split()[2] for line in tinybox("workshop", "list", *at).stdout.splitlines()]
     assert marks == ["passed", *["-"] * (len(levels.ORDER) - 1)]
+
+
+def test_the_files_belong_to_the_user_of_sudo(tinybox: Command, tmp_path: Path) -> None:
+    """With sudo(8), the student can edit the programs without sudo; without it, they are root's."""
+    names = ("1-fork-exec.py", "progress.json", ".")
+    for variables, owner in (({"SUDO_UID": "65534", "SUDO_GID": "65534"}, 65534), ({}, os.geteuid())):
+        course = tmp_path / str(owner)
+        tinybox.environment = {**tinybox.environment, "SUDO_UID": "", "SUDO_GID": "", **variables}
+        assert tinybox("workshop", "new", str(course)).returncode == 0
+        assert tinybox("workshop", "show", "--hint", "1", "--dir", str(course)).returncode == 0
+        assert {(course / name).stat().st_uid for name in names} == {owner}
 
 
 def test_text_hints_and_solution_are_printed(tinybox: Command, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class OneLayer(NamedTuple):
 @pytest.fixture
 def image(tmp_path: Path) -> OneLayer:
     """Make an image of one file."""
-    (tmp_path / "layer").mkdir()
+    (tmp_path / "layer/bin").mkdir(parents=True)
     (tmp_path / "layer/file").write_text("content")
     return OneLayer([str(tmp_path / "layer")])
 
@@ -113,6 +113,14 @@ def test_a_program_that_has_passed_and_was_changed_is_known(course: Path) -> Non
     assert folder.state(1) == student_folder.CHANGED
     with pytest.raises(UsageError, match="the file is missing"):
         folder.program(1)
+
+
+def test_a_lost_image_is_named(course: Path) -> None:
+    """A directory whose image is there gives its path; without the image, the error says how to get it again."""
+    assert StudentFolder(str(course)).rootfs == str(course / "rootfs")
+    (course / "rootfs/bin").rmdir()
+    with pytest.raises(UsageError, match="the files of the image are missing"):
+        _ = StudentFolder(str(course)).rootfs
 
 
 def test_hints_unfold_one_by_one(course: Path) -> None:

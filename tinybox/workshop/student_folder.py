@@ -42,8 +42,12 @@ class StudentFolder:
 
     @property
     def rootfs(self) -> str:
-        """Return the directory with the files of the image."""
-        return f"{self.path}/{ROOTFS}"
+        """Return the directory with the files of the image; UsageError: the student has removed it."""
+        found = f"{self.path}/{ROOTFS}"
+        if not files.exists(f"{found}/bin"):
+            cure = f"remove what is left of it, then tinybox workshop new {self.path}"
+            raise UsageError(found, "the files of the image are missing", cure)
+        return found
 
     def program(self, number: int) -> str:
         """Return the text of the student's program of a level; UsageError: the student has removed the file."""
