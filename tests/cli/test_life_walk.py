@@ -400,7 +400,7 @@ def test_reading_commands(tinybox: Command, image: str) -> None:
         stdout_of(tinybox, "stop", it.name)
         happened = stdout_of(tinybox, "events", "--since", "10m", "--until", "0s", "--filter", f"container={it.name}")
         words = [line.split()[2] for line in happened.splitlines()]
-        assert words == ["create", "start", "die", "stop"]
+        assert words == ["create", "start", "top", "kill", "die", "stop"]
 
 
 def test_its_files(tinybox: Command, image: str, tmp_path: Path) -> None:

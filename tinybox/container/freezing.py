@@ -33,7 +33,7 @@ def group(paths: Paths, container: str) -> Cgroup:
     from tinybox.isolation.cgroups.hierarchies import hierarchies
 
     where = hierarchies()
-    parent = state.read(paths, container).get("annotations", {}).get(spec.CGROUP_PARENT, "")
+    parent = state.last(paths, container).get("annotations", {}).get(spec.CGROUP_PARENT, "")
     return Cgroup(place(container, parent), where, where.v1)
 
 

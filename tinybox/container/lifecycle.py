@@ -227,7 +227,8 @@ def end_group(record: Record, host: Host) -> None:
     if not host.hierarchies.roots():
         spawn.kill_recorded(record.state.get("pid", 0), record.state.get("startTicks", 0))
         return
-    parent = record.state.get("annotations", {}).get(spec.CGROUP_PARENT, "")
+    known = record.state or state.last(record.paths, record.id)
+    parent = known.get("annotations", {}).get(spec.CGROUP_PARENT, "")
     orphaned = Cgroup(place(record.id, parent), host.hierarchies, host.hierarchies.v1)
     orphaned.kill()
     orphaned.remove()

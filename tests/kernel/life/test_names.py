@@ -107,7 +107,7 @@ def test_connect_and_disconnect(tinybox: Command, lab: str) -> None:
         style = "{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.container}}"
         told = stdout_of(tinybox, *asked, f"network={second}", "--format", style).splitlines()
         assert told == [f"{action} {second} {box.id}" for action in ("connect", "disconnect")]
-        assert f"connect {second}" not in stdout_of(tinybox, *asked, f"network={lab}", "--format", style)
+        assert f"connect {second}" not in stdout_of(tinybox, *asked, f"network={lab}-x", "--format", style)
     stdout_of(tinybox, "network", "rm", second)
 
 

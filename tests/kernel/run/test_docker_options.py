@@ -193,7 +193,6 @@ def test_memory_options_of_version_1_have_effect(tinybox: Command, tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (("--link", "db:db"), "--link: is not supported (boxes of one network find each other by name"),
         (("--gpus", "all"), "--gpus: is not supported (--device"),
         (("--gpus=all",), "--gpus: is not supported"),
         (("--storage-opt", "size=1g"), "--storage-opt: is not supported"),
