@@ -52,6 +52,7 @@ def check(trial: Trial) -> None:
             f"the default route of the box leads via {HOST} (/proc/{program}/net/route)",
             f"/proc/{program}/net/route has no default route via {HOST}; see ip-route(8)",
         )
+        attempt.end()  # not killed: the student's process has to remove box0, before the next one makes it again
     ends(trial, [ROOTFS, OTHER])
     until(lambda: interfaces(1) == links, time.monotonic() + 2, 0.01)
     left = ", ".join(sorted(interfaces(1) - links))
