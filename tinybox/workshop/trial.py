@@ -140,7 +140,7 @@ class Attempt:
         """Return the pid of the shell: the one process that reads our pipe and is not Python; see proc_pid_fd(5)."""
         readers = [pid for pid in pids() if _link(pid, "fd/0") == self._pipe]
         own = os.path.realpath(sys.executable)
-        others = [pid for pid in readers if _link(pid, "exe") != own]
+        others = [pid for pid in readers if _link(pid, "exe") not in {own, ""}]  # "": the process is just ending
         if len(others) != 1:
             raise MissingError(f"{len(others)} programs read the standard input, expected one: see /proc/PID/fd/0")
         return others[0]

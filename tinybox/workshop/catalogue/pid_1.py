@@ -108,12 +108,18 @@ def reaps(trial: Trial, attempt: Attempt, init: int) -> None:
         f"the orphan {number} of the box was reaped when it ended",
         f"the orphan {number} of the box is in state {orphan()}: PID 1 has to wait for all its children; see wait(2)",
     )
-    attempt.ask("echo still here")
+    waits_again(init)
+    attempt.ask("echo still here")  # no answer: PID 1 has ended with the orphan, and the kernel has killed the shell
+
+
+def waits_again(init: int) -> None:
+    """Wait until PID 1 sleeps in its next wait(2), or has ended; see proc_pid_stat(5)."""
+    until(lambda: (stat := proc.stat_of(init)) is None or stat.state in "SZ", time.monotonic() + PATIENCE, 0.001)
 
 
 def forwards(trial: Trial, attempt: Attempt, init: int, program: int) -> None:
     """Send SIGTERM to PID 1; require that the program gets it."""
-    until(lambda: (stat := proc.stat_of(init)) is None or stat.state == "S", time.monotonic() + PATIENCE, 0.001)
+    waits_again(init)
     os.kill(init, signal.SIGTERM)
     # First the signal, then the end of its stdin, which ends a shell, too.
     until(lambda: proc.stat_of(program) is None, time.monotonic() + 1, 0.01)
