@@ -231,6 +231,18 @@ EXAMPLES = {
     "lab check": [
         Example("tinybox lab check pid", "Run the lab and its control, which must give the opposite result.")
     ],
+    "workshop": [],
+    "workshop new": [Example("tinybox workshop new course", "Lay out the levels in the directory course.")],
+    "workshop list": [Example("tinybox workshop list", "List the levels, and which of them have passed here.")],
+    "workshop show": [
+        Example("tinybox workshop show 1", "Read what the kernel does, and what there is to do."),
+        Example("tinybox workshop show --hint 1", "Show one more hint.", alone=False),
+    ],
+    "workshop check": [
+        Example("tinybox workshop check 1", "Check your program; a sentence says what is missing.", alone=False),
+        Example("tinybox workshop check", "Go on: check the first level that has not passed.", alone=False),
+    ],
+    "workshop solution": [Example("tinybox workshop solution 2", "Print a program that passes.")],
     "completion": [
         Example("tinybox completion bash > bash.sh && . ./bash.sh", "Turn completion on in bash; the same in zsh."),
         Example("tinybox completion fish > tinybox.fish", "For fish, in ~/.config/fish/completions."),

@@ -35,7 +35,7 @@ SUBJECTS = {
     "As a runtime for podman and containerd": "oci",
     "Several containers together": "compose",
     "Seeing it happen": "explain replay",
-    "Demonstrations": "lab",
+    "Demonstrations, and building it yourself": "lab workshop",
     "This host, and the command itself": "system info doctor unshare version completion",
 }
 

@@ -20,7 +20,7 @@ FLOORS = [
     {"isolation", "images"},
     {"container"},
     {"build"},
-    {"oci", "lab", "doctor", "seeing", "compose"},
+    {"oci", "lab", "doctor", "seeing", "compose", "workshop"},
     {"api"},
     {""},
     {"cli"},

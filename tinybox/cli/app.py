@@ -94,6 +94,7 @@ COMMANDS: Table = {
     "prune": ("tinybox.cli.commands.prune", "prune", "Remove stopped containers, unused networks, dangling images"),
     "oci": ("tinybox.cli.commands.oci", "oci", "Act as an OCI runtime for podman, buildah and containerd"),
     "lab": ("tinybox.cli.commands.lab", "lab", "Run demonstrations of the kernel that check themselves"),
+    "workshop": ("tinybox.cli.commands.workshop", "workshop", "Build a container runtime in levels that are checked"),
     "replay": ("tinybox.cli.commands.seeing", "replay", "Show a run again from its trace, without root"),
     "explain": ("tinybox.cli.commands.seeing", "explain", "Explain a step: what the kernel does, its call, the code"),
     "completion": ("tinybox.cli.completion", "completion", "Print the completion script for a shell"),

@@ -1,0 +1,120 @@
+"""`tinybox workshop`: build a container runtime of one's own, level by level, each checked on objects of the kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tinybox.cli.lazy_group import CommandGroup
+from tinybox.cli.pulling import with_image
+from tinybox.container.records import host
+from tinybox.container.records.paths import Paths
+from tinybox.errors import UsageError, printable
+from tinybox.images.store import Store
+from tinybox.workshop import levels, student_folder
+from tinybox.workshop.student_folder import StudentFolder
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+IMAGE = "busybox"
+DIRECTORY = click.option("--dir", "path", default=".", metavar="DIR", help="The student's directory (default: here).")
+MARKS = {student_folder.PASSED: "passed", student_folder.CHANGED: "changed since it passed", student_folder.OPEN: "-"}
+
+
+def numbers(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the number of a level."""
+    from click.shell_completion import CompletionItem
+
+    found = range(1, len(levels.ORDER) + 1)
+    return [CompletionItem(str(each), help=levels.named(each)) for each in found if str(each).startswith(begun)]
+
+
+LEVEL = click.argument("number", type=int, metavar="LEVEL", shell_complete=numbers)
+
+
+@click.group(cls=CommandGroup)
+def workshop() -> None:
+    """Build your own container runtime in levels; each is checked on the objects of the kernel."""
+
+
+@workshop.command("new")
+@click.argument("path", metavar="DIR")
+def new(path: str) -> None:
+    """Lay out a directory with a program to complete for each level, and the files of an image.
+
+    In a workshop that exists, only files that are missing are made.
+    """
+    paths = Paths()
+    host.read(paths.cache).check()
+    made = with_image(IMAGE, lambda: student_folder.lay_out(path, Store(paths.root).image(IMAGE)))
+    print(f"{path}: {', '.join(made) or 'nothing is missing'}")
+    print(f"Next: cd {path}; tinybox workshop show 1")
+
+
+@workshop.command("list")
+@DIRECTORY
+def list_levels(path: str) -> None:
+    """List the levels, and which of them have passed."""
+    folder = _folder_or_none(path)
+    for number, name in enumerate(levels.ORDER, 1):
+        mark = MARKS[folder.state(number)] if folder else "-"
+        print(f"{number:2} {name:12} {mark:24} {levels.text(number)[0]}")
+
+
+@workshop.command("show")
+@click.option("--hint", "unfold", is_flag=True, help="Show one more hint; the directory notes how many.")
+@DIRECTORY
+@LEVEL
+def show(number: int, path: str, *, unfold: bool) -> None:
+    """Show what the kernel does, what there is to do, and which pages of the manual to read."""
+    level = levels.load(number)
+    if unfold:
+        shown = StudentFolder(path).unfold(number, len(level.hints))
+        for which, hint in enumerate(level.hints[:shown], 1):
+            print(f"Hint {which} of {len(level.hints)}: {hint}")
+        return
+    title, text = levels.text(number)
+    name = levels.file_name(number)
+    print(f"Level {number}: {title}\n\n{text}\n\nFile: {name}, used as: ./{name} {level.usage}\nRead: {level.pages}")
+    print(f"Check: tinybox workshop check {number}. Hints: tinybox workshop show --hint {number}.")
+
+
+@workshop.command("check")
+@DIRECTORY
+@click.argument("number", type=int, required=False, metavar="[LEVEL]", shell_complete=numbers)
+def check(number: int | None, path: str) -> int:
+    """Run your program on a spare host and say what is missing; the exit status is 1 if something is.
+
+    Without LEVEL, it is the first level that has not passed. The spare host consists of namespaces that end with the
+    check; the files of the host are read-only in it.
+    """
+    folder = StudentFolder(path)
+    host.read(Paths().cache).check()
+    number = folder.next() if number is None else number
+    name, program = levels.file_name(number), folder.program(number)
+    verdict = levels.check(number, program, folder.rootfs)
+    for sentence in verdict.seen:
+        print(f"  seen: {printable(sentence)}")
+    if not verdict.passed:
+        print(f"{name}: not yet: {printable(verdict.missing)}")
+        return 1
+    folder.note_passed(number, program)
+    last = number == len(levels.ORDER)
+    print(f"{name}: passed.{'' if last else f' Next: tinybox workshop show {number + 1}'}")
+    return 0
+
+
+@workshop.command("solution")
+@LEVEL
+def solution(number: int) -> None:
+    """Print a complete program of a level; yours may differ."""
+    print(levels.solution(number), end="")
+
+
+def _folder_or_none(path: str) -> StudentFolder | None:
+    try:
+        return StudentFolder(path)
+    except UsageError:
+        return None

@@ -1,0 +1,1 @@
+"""The workshop: levels in which a student builds a container runtime, each checked on objects of the kernel."""

@@ -1,0 +1,1 @@
+"""One file a level: the text, the hints, and the check of the student's program."""
