@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Protocol
 
-    from tinybox.lab.bench import Claim, Evidence
+    from tinybox.lab.bench import Claim, Evidence, TextError
 
     class Check(Protocol):
         """The function that measures: with the feature, or for the control without it."""
@@ -61,6 +61,7 @@ class Result(NamedTuple):
     evidence: list[Evidence]
     seconds: float
     broken: bool = False
+    text_errors: tuple[TextError, ...] = ()
 
 
 class Pair(NamedTuple):
@@ -140,10 +141,12 @@ def conduct(lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int 
         reason, broken = f"it has a mistake: {type(error).__name__}: {error}", True
     else:
         refuted = [claim.sentence for claim in bench.claims if not claim.holds]
+        refuted += [f"the text is right: {each.said}" for each in bench.text_errors if feature and not each.refuted]
         broken = not bench.claims
         verdict = FAIL if refuted or broken else PASS
         reason = "it claims nothing" if broken else f"not true: {refuted[0]}" if refuted else ""
-    return Result(verdict, reason, bench.claims, bench.evidence, time.monotonic() - began, broken)
+    seconds = time.monotonic() - began
+    return Result(verdict, reason, bench.claims, bench.evidence, seconds, broken, tuple(bench.text_errors))
 
 
 def conduct_both(lab: Lab, *, image: str = "alpine", seed: int = 0) -> Pair:
