@@ -134,12 +134,15 @@ def test_a_mistake_of_a_text_is_measured() -> None:
         bench.text_says("ice is hot", "it is cold", refuted=feature)
         bench.claim("it is there", feature)
 
+    def right(bench: Bench, *, feature: bool) -> None:
+        bench.claim("it is there", holds=True)
+        bench.text_says("water is wet", "it is wet", refuted=False)
+
     pair = both(check)
     assert pair.verdict == "PASS"
     assert "text The text says: water is dry. Measured: it is wet." in card.report(pair.lab)
-    right = both(lambda bench, *, feature: bench.text_says("water is wet", "it is wet", refuted=not feature))
-    assert "the text is right: water is wet" in right.lab.reason
-    assert "the text is right" not in right.control.reason
+    assert both(right).lab.reason == "not true: the text is right: water is wet"
+    assert both(right).control.verdict == "PASS"
 
 
 def test_a_fact_that_does_not_become_true_fails_the_lab() -> None:
