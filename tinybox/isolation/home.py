@@ -51,13 +51,12 @@ def id_map(own: int, given: Sequence[Range]) -> list[str]:
     return words
 
 
-def enter(folder: str) -> tuple[int, str]:
+def enter(folder: str) -> str:
     """Join the home of this user, or make it; then take a mount namespace for this process alone; see setns(2).
 
-    *folder* is the run directory. This process must have one thread, and executes a program next: ptrace(2) and /proc
-    ask for rights over the user namespace in which the memory of a process was made, by execve(2). Return the number of
-    the open file that keeps the lock, also over execve(2), and a text: why a new home has no other id than 0, or "".
-    HostError: the kernel permits no user namespaces.
+    *folder* is the run directory. This process must have one thread. In general it executes a program next: ptrace(2)
+    and /proc ask for rights over the user namespace in which the memory of a process was made, by execve(2). Return why
+    a new home has no other id than 0, or "". HostError: the kernel permits no user namespaces.
     """
     with Lock(os.path.join(folder, f"{FILE}.lock")):
         user_namespaces.home = os.open(os.path.join(folder, FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -66,8 +65,7 @@ def enter(folder: str) -> tuple[int, str]:
         lack = _make() if is_new else ""
         user_namespaces.hold_home()
     process.unshare(process.CLONE_NEWNS)  # so the mounts of the host are always those of now, and no command leaves any
-    os.set_inheritable(user_namespaces.home, True)
-    return user_namespaces.home, lack
+    return lack
 
 
 def holder(fd: int, byte: int) -> int:
