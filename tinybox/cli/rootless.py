@@ -44,6 +44,9 @@ def prepare(arguments: list[str]) -> None:
     try:
         lack = home.enter(_run_directory(live))
     except HostError as error:
+        if words[0] == "doctor":  # outside of a home, it says what forbids one, and what else is amiss
+            user_namespaces.home = -1
+            return
         error.status = 125 if words[0] == "run" else 1
         raise
     if lack:

@@ -13,7 +13,7 @@ import pytest
 from tinybox.build.files import copying
 from tinybox.container.process import init
 from tinybox.images.archives import whiteouts
-from tinybox.isolation import namespaces
+from tinybox.isolation import home, namespaces
 from tinybox.isolation.cgroups import limits, visible_tree
 from tinybox.lab import course
 
@@ -103,6 +103,16 @@ def without_whiteouts(patch: Patch) -> None:
     patch.setattr(whiteouts.Marks, "hide", hide)
 
 
+def with_a_user_who_stays_the_same(patch: Patch) -> None:
+    """Make the map of a new user namespace give the user its own id, in place of root's."""
+
+    def map_one(uid: int, _: int) -> None:
+        with open("/proc/self/uid_map", "w", encoding="ascii") as file:
+            file.write(f"{uid} {uid} 1\n")
+
+    patch.setattr(home, "map_one", map_one)
+
+
 @pytest.fixture(autouse=True)
 def images(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the labs use the images of the tests' store."""
@@ -122,6 +132,7 @@ NOTICED: list[tuple[str, Mutation, str]] = [
     ("an init that does not reap", with_careless_init, "init"),
     ("a cache that ignores the content of files", with_careless_cache, "build-cache"),
     ("layers without whiteouts", without_whiteouts, "layers"),
+    ("a map that makes nobody root", with_a_user_who_stays_the_same, "rootless"),
 ]
 
 
