@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 # Only labs that measure a share of the CPU may report that this machine did not allow it.
-MAY_BE_STARVED = {"cpu", "workers", "cgroup-cpu"}
+MAY_BE_STARVED = {"affinity", "cpu", "workers", "cgroup-cpu"}
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import pytest
 from tinybox.build.files import copying
 from tinybox.container.process import init
 from tinybox.images.archives import whiteouts
-from tinybox.isolation import home, namespaces
+from tinybox.isolation import home, namespaces, rlimits, rootfs
 from tinybox.isolation.cgroups import limits, visible_tree
 from tinybox.lab import course
 
@@ -113,6 +113,16 @@ def with_a_user_who_stays_the_same(patch: Patch) -> None:
     patch.setattr(home, "map_one", map_one)
 
 
+def with_writable_parameters(patch: Patch) -> None:
+    """Leave /proc/sys writable; the labs only ask access(2), and write nothing."""
+    patch.setattr(rootfs, "make_paths_readonly", lambda _paths: None)
+
+
+def without_ulimits(patch: Patch) -> None:
+    """Ignore the limits of setrlimit(2)."""
+    patch.setattr(rlimits, "set_limit", lambda *_: None)
+
+
 @pytest.fixture(autouse=True)
 def images(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the labs use the images of the tests' store."""
@@ -133,6 +143,8 @@ NOTICED: list[tuple[str, Mutation, str]] = [
     ("a cache that ignores the content of files", with_careless_cache, "build-cache"),
     ("layers without whiteouts", without_whiteouts, "layers"),
     ("a map that makes nobody root", with_a_user_who_stays_the_same, "rootless"),
+    ("a writable /proc/sys", with_writable_parameters, "segfault"),
+    ("no limits of setrlimit", without_ulimits, "limits"),
 ]
 
 
