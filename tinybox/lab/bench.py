@@ -51,6 +51,14 @@ class Claim(NamedTuple):
     holds: bool
 
 
+class TextError(NamedTuple):
+    """A sentence of a text that the lectures follow, what was measured instead, and whether that refutes the text."""
+
+    said: str
+    measured: str
+    refuted: bool
+
+
 class Bench:
     """The bench of one run of a check; *seed* fixes the random numbers that the check draws."""
 
@@ -58,6 +66,7 @@ class Bench:
         self.image, self.random = image, random.Random(seed)
         self.evidence: list[Evidence] = []
         self.claims: list[Claim] = []
+        self.text_errors: list[TextError] = []
 
     def __enter__(self) -> Self:
         self._open = contextlib.ExitStack()
@@ -138,6 +147,13 @@ class Bench:
     def claim(self, sentence: str, holds: object) -> None:
         """Note a claim: a *sentence*, and whether it *holds*."""
         self.claims.append(Claim(sentence, bool(holds)))
+
+    def text_says(self, said: str, measured: str, *, refuted: object) -> None:
+        """Note a mistake of the texts: the sentence that they *said*, and what was *measured*; one line each.
+
+        If the measurement does not refute the text, the lab fails. A control is not judged by it.
+        """
+        self.text_errors.append(TextError(said, " ".join(measured.split()), bool(refuted)))
 
     def need(self, fact: object, reason: str) -> None:
         """Raise Inconclusive with this *reason*, unless *fact* is true."""

@@ -126,6 +126,25 @@ def test_inconclusive() -> None:
     assert "no ptrace" in pair.reason
 
 
+def test_a_mistake_of_a_text_is_measured() -> None:
+    """A refuted sentence of a text is one line; a sentence that turns out right fails the lab, but no control."""
+
+    def check(bench: Bench, *, feature: bool) -> None:
+        bench.text_says("water is dry", "it is wet", refuted=True)
+        bench.text_says("ice is hot", "it is cold", refuted=feature)
+        bench.claim("it is there", feature)
+
+    def right(bench: Bench, *, feature: bool) -> None:
+        bench.claim("it is there", holds=True)
+        bench.text_says("water is wet", "it is wet", refuted=False)
+
+    pair = both(check)
+    assert pair.verdict == "PASS"
+    assert "text The text says: water is dry. Measured: it is wet." in card.report(pair.lab)
+    assert both(right).lab.reason == "not true: the text is right: water is wet"
+    assert both(right).control.verdict == "PASS"
+
+
 def test_a_fact_that_does_not_become_true_fails_the_lab() -> None:
     """Waiting is bounded, and the failure names the fact that did not become true."""
 
