@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
 LIMIT, ENOUGH, BOXED = 5, 20, 77
+NAME = "by-hand-"
 
 
 def fork_many(most: int) -> None:
@@ -31,6 +32,7 @@ def fork_many(most: int) -> None:
     inside.send("ready")
     inside.receive_line()
     children: list[int] = []
+    parent = os.getpid()
     refusal = "none"
     while len(children) < most and refusal == "none":
         try:
@@ -40,12 +42,23 @@ def fork_many(most: int) -> None:
         else:
             if children[-1] == 0:
                 process.set_parent_death_signal(signal.SIGKILL)
-                signal.pause()
+                while os.getppid() == parent:  # it is not, if the parent was killed before that line
+                    signal.pause()
+                os._exit(0)
     inside.send([len(children), refusal])
     inside.receive_line()
     for child in children:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+def make(path: str) -> None:
+    """Make the group, and remove those of labs that were killed: their names end with the pid of the lab; mkdir(2)."""
+    os.makedirs(path)
+    for name in os.listdir(os.path.dirname(path)):
+        if name.startswith(NAME) and not os.path.exists(f"/proc/{name.removeprefix(NAME)}"):
+            with contextlib.suppress(OSError):
+                os.rmdir(f"{os.path.dirname(path)}/{name}")
 
 
 def remove(path: str) -> None:
@@ -80,8 +93,8 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.on_host("limit of a box", boxed, f"cat {directory}/pids.max")
         if version == 2:
             bench.on_host("parent offers", look.text(f"{parent}/cgroup.subtree_control"), "cgroup.subtree_control")
-        mine = bench.on_host(f"new group G, in version {version}", f"{parent}/by-hand-{os.getpid()}", "G=...; mkdir $G")
-        os.makedirs(mine)
+        mine = bench.on_host(f"new group G, in version {version}", f"{parent}/{NAME}{os.getpid()}", "G=...; mkdir $G")
+        make(mine)
         bench.closing(lambda: remove(mine))
         made = bench.on_host("files in it", len(os.listdir(mine)), "ls $G | wc -l")
         first = bench.on_host("its limit", look.text(f"{mine}/pids.max"), "cat $G/pids.max")

@@ -30,7 +30,7 @@ FILES = {
     2: ("io.max", "io.stat"),
     0: ("", ""),
 }
-FASTER = 3  # times the limit at least, without a limit
+FASTER = 2  # times the limit at least, without a limit
 
 
 def write_directly(path: str) -> None:

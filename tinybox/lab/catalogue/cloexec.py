@@ -1,4 +1,4 @@
-"""Close-on-exec: which open files a new program inherits, and the reader that waits for ever.
+"""Close-on-exec: which open files a new program inherits.
 
 fork(2) copies every descriptor, and execve(2) keeps all but those with the flag FD_CLOEXEC. A program that starts
 another one without the flag gives it files that it knows nothing of: secrets, sockets, and the writing ends of pipes. A

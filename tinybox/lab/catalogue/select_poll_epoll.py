@@ -105,11 +105,14 @@ def check(bench: Bench, *, feature: bool) -> None:
     bench.in_box("poll costs", f"{dearer} times as much", "the quotient of the two")
     bench.in_box("ready files that they find", seen["found"], "poll(2), epoll_wait(2)")
     bench.in_box(f"select, file {FILES}", seen["select"], "select(2), by Python")
-    level = reports(0)
+    with bench.process(reports, 0) as guest:
+        level = guest.receive()
     bench.on_host("level-triggered, events of four calls", level, "3 bytes; one read; nothing; one more: epoll_wait(2)")
     bench.in_box("edge-triggered, events of four calls", seen["reports"], "the same with EPOLLET")
-    bench.saw("The text says: epoll shares memory by mmap; measured", f"{seen['mmap']}, {seen['copy']}",
-              "mmap(2) of the epoll's descriptor; epoll_wait(2) with a buffer where no memory is")  # fmt: skip
+    bench.in_box("mmap(2) of the epoll", seen["mmap"], "mmap(2) of its descriptor")
+    bench.in_box("a buffer where no memory is", seen["copy"], f"epoll_wait(2) with the address {NOWHERE}")
+    bench.text_says("epoll shares memory with the kernel by mmap", f"mmap(2) of it fails with {seen['mmap']}",
+                    refuted=seen["mmap"] == "ENODEV")  # fmt: skip
     bench.claim("a call of poll costs more than ten times as much as one of epoll", dearer > 10)
     bench.claim("both find the one file that is ready", seen["found"] == [1, 1])
     bench.claim("select's set of descriptors has no room for the last file", "out of range" in seen["select"])

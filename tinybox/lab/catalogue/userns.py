@@ -1,4 +1,4 @@
-"""User namespaces: root of the box is an ordinary user of the host.
+"""User namespaces: root of a box is an ordinary user of the host.
 
 A user namespace has a map: each id inside stands for an id outside. An id without a row is shown as 65534, nobody.
 Capabilities count only for what belongs to the namespace: root of the box may give the box a new host name, because
