@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 # Only labs that measure a share of the CPU, or of the disk, may report that this machine did not allow it.
-MAY_BE_STARVED = {"cpu", "workers", "cgroup-cpu", "cgroup-io"}
+MAY_BE_STARVED = {"affinity", "cpu", "workers", "cgroup-cpu", "cgroup-io"}
 
 
 @pytest.fixture(autouse=True)

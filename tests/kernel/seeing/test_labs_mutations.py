@@ -13,7 +13,7 @@ import pytest
 from tinybox.build.files import copying
 from tinybox.container.process import init
 from tinybox.images.archives import whiteouts
-from tinybox.isolation import idmap, namespaces
+from tinybox.isolation import idmap, namespaces, rlimits, rootfs
 from tinybox.isolation.cgroups import limits, visible_tree
 from tinybox.lab import course
 from tinybox.linux import descriptors
@@ -120,6 +120,16 @@ def with_the_hosts_ids(patch: Patch) -> None:
     patch.setattr(idmap, "text", lambda _: b"0 0 4294967295\n")
 
 
+def with_writable_parameters(patch: Patch) -> None:
+    """Leave /proc/sys writable; the labs only ask access(2), and write nothing."""
+    patch.setattr(rootfs, "make_paths_readonly", lambda _paths: None)
+
+
+def without_ulimits(patch: Patch) -> None:
+    """Ignore the limits of setrlimit(2)."""
+    patch.setattr(rlimits, "set_limit", lambda *_: None)
+
+
 @pytest.fixture(autouse=True)
 def images(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the labs use the images of the tests' store."""
@@ -143,6 +153,8 @@ NOTICED: list[tuple[str, Mutation, str]] = [
     ("no limit of the disk", without_limit("io"), "cgroup-io"),
     ("a descriptor of the runtime in the box", with_leaked_descriptor, "cloexec"),
     ("ids of the host in the box", with_the_hosts_ids, "userns"),
+    ("a writable /proc/sys", with_writable_parameters, "segfault"),
+    ("no limits of setrlimit", without_ulimits, "limits"),
 ]
 
 
