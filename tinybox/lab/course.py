@@ -18,11 +18,12 @@ from tinybox.lab import catalogue
 from tinybox.lab.bench import Bench, Inconclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import FrameType
     from typing import Protocol
 
     from tinybox.lab.bench import Claim, Evidence
+    from tinybox.pictures.series import Picture
 
     class Check(Protocol):
         """The function that measures: with the feature, or for the control without it."""
@@ -61,6 +62,7 @@ class Result(NamedTuple):
     evidence: list[Evidence]
     seconds: float
     broken: bool = False
+    pictures: Sequence[Picture] = ()
 
 
 class Pair(NamedTuple):
@@ -143,7 +145,8 @@ def conduct(lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int 
         broken = not bench.claims
         verdict = FAIL if refuted or broken else PASS
         reason = "it claims nothing" if broken else f"not true: {refuted[0]}" if refuted else ""
-    return Result(verdict, reason, bench.claims, bench.evidence, time.monotonic() - began, broken)
+    seconds = time.monotonic() - began
+    return Result(verdict, reason, bench.claims, bench.evidence, seconds, broken, bench.pictures)
 
 
 def conduct_both(lab: Lab, *, image: str = "alpine", seed: int = 0) -> Pair:
