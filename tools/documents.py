@@ -49,6 +49,7 @@ GROUND_UP = (
     "build/files",
     "build",
     "seeing",
+    "seeing/watch",
     "doctor",
     "lab",
     "lab/catalogue",
