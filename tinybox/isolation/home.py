@@ -169,13 +169,9 @@ def _text(path: str) -> str:
 
 
 def _write_maps(commands: Sequence[list[str]]) -> int:
-    """Execute *commands* one after the other; return 0, or the exit status of one that failed; see posix_spawn(3)."""
-    for command in commands:
-        pid = os.posix_spawn(command[0], command, {})
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if status:
-            return abs(status)
-    return 0
+    """Execute *commands* at the same time; return 0, or the exit status of one that failed; see posix_spawn(3)."""
+    started = [os.posix_spawn(command[0], command, {}) for command in commands]
+    return max((abs(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])) for pid in started), default=0)
 
 
 def _map_one(uid: int, gid: int) -> None:
