@@ -49,6 +49,19 @@ EXAMPLES = {
         ),
         Example("tinybox run --dry-run busybox true", "Print the plan with its manual pages; do nothing."),
     ],
+    "watch": [
+        Example(
+            "tinybox watch web",
+            "Show host and box side by side on this terminal, a look each second; q ends.",
+            alone=False,
+        ),
+        Example("tinybox watch --html watch.html --looks 2 web", "Record two looks as a page that needs no server."),
+        Example(
+            "tinybox watch --serve web",
+            "Print an address for a browser on this machine; Ctrl-C ends.",
+            alone=False,
+        ),
+    ],
     "checkpoint create": [
         Example(
             "tinybox checkpoint create web before-lunch",

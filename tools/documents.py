@@ -51,6 +51,7 @@ GROUND_UP = (
     "build",
     "seeing",
     "seeing/lab_pages",
+    "seeing/watch",
     "doctor",
     "lab",
     "lab/catalogue",
