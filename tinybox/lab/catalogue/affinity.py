@@ -19,7 +19,7 @@ from tinybox.lab.course import Lab
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
-SPAN, ROUNDS = 0.15, 12  # seconds a round; rounds at most
+SPAN, ROUNDS = 0.1, 12  # seconds a round; rounds at most
 SWITCHES = "nonvoluntary_ctxt_switches"
 _libc = ctypes.CDLL(None)
 
