@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-LEAST = 1e-18  # a smaller number counts as 0: it has no place on a scale of powers of ten, and no round numbers beside it
+LEAST = 1e-18  # a smaller number counts as 0, which has no place on a scale of powers of ten
 
 
 class Scale:
