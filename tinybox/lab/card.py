@@ -9,6 +9,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from tinybox.lab import course
+from tinybox.pictures import series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -111,6 +112,7 @@ def as_data(name: str, result: Result) -> dict[str, Any]:
         "claims": [claim._asdict() for claim in result.claims],
         "evidence": [each._asdict() for each in result.evidence],
         "text_errors": [each._asdict() for each in result.text_errors],
+        "pictures": [series.as_data(picture) for picture in result.pictures],
     }
 
 

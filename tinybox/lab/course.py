@@ -18,11 +18,12 @@ from tinybox.lab import catalogue, lectures, own_folders
 from tinybox.lab.bench import Bench, Inconclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import FrameType, ModuleType
     from typing import Protocol
 
     from tinybox.lab.bench import Claim, Evidence, TextError
+    from tinybox.pictures.series import Picture
 
     class Check(Protocol):
         """The function that measures: with the feature, or for the control without it."""
@@ -54,6 +55,7 @@ class Result(NamedTuple):
     seconds: float
     broken: bool = False
     text_errors: tuple[TextError, ...] = ()
+    pictures: Sequence[Picture] = ()
 
 
 class Pair(NamedTuple):
@@ -150,7 +152,8 @@ def conduct(lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int 
         verdict = FAIL if refuted or broken else PASS
         reason = "it claims nothing" if broken else f"not true: {refuted[0]}" if refuted else ""
     seconds = time.monotonic() - began
-    return Result(verdict, reason, bench.claims, bench.evidence, seconds, broken, tuple(bench.text_errors))
+    noted = (tuple(bench.text_errors), tuple(bench.pictures))
+    return Result(verdict, reason, bench.claims, bench.evidence, seconds, broken, *noted)
 
 
 def conduct_both(lab: Lab, *, image: str = "alpine", seed: int = 0) -> Pair:

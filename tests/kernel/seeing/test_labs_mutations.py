@@ -13,7 +13,7 @@ import pytest
 from tinybox.build.files import copying
 from tinybox.container.process import init
 from tinybox.images.archives import whiteouts
-from tinybox.isolation import idmap, namespaces, rlimits, rootfs
+from tinybox.isolation import home, idmap, namespaces, rlimits, rootfs
 from tinybox.isolation.cgroups import limits, visible_tree
 from tinybox.lab import course
 from tinybox.linux import descriptors
@@ -104,6 +104,16 @@ def without_whiteouts(patch: Patch) -> None:
     patch.setattr(whiteouts.Marks, "hide", hide)
 
 
+def with_a_user_who_stays_the_same(patch: Patch) -> None:
+    """Make the map of a new user namespace give the user its own id, in place of root's."""
+
+    def map_one(uid: int, _: int) -> None:
+        with open("/proc/self/uid_map", "w", encoding="ascii") as file:
+            file.write(f"{uid} {uid} 1\n")
+
+    patch.setattr(home, "map_one", map_one)
+
+
 def with_leaked_descriptor(patch: Patch) -> None:
     """Make the runtime give the program of each box one descriptor more, which execve(2) keeps."""
     real = descriptors.close_all_but
@@ -149,6 +159,7 @@ NOTICED: list[tuple[str, Mutation, str]] = [
     ("an init that does not reap", with_careless_init, "init"),
     ("a cache that ignores the content of files", with_careless_cache, "build-cache"),
     ("layers without whiteouts", without_whiteouts, "layers"),
+    ("a map that makes nobody root", with_a_user_who_stays_the_same, "rootless"),
     ("no limit of processes", without_limit("pids"), "cgroup-by-hand"),
     ("no limit of the disk", without_limit("io"), "cgroup-io"),
     ("a descriptor of the runtime in the box", with_leaked_descriptor, "cloexec"),

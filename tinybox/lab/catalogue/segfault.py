@@ -129,8 +129,8 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 
 LAB = Lab(
-    question="A program reads through a null pointer. Which signal ends it, for which reason, and which status does a shell"
-    " show? Which file decides where the core file goes: one of the box, or one of the host?",
+    question="A program reads through a null pointer. Which signal ends it, for which reason, and which status does a"
+    " shell show? Which file decides where the core file goes: one of the box, or one of the host?",
     answer="SIGSEGV with the reason SEGV_MAPERR and the address 0; 128 + 11 = 139. A write to a read-only page has the"
     " reason SEGV_ACCERR. core_pattern is the host's, for all boxes; a plain name means the program's directory.",
     control="the program uses a page of its own in place of the null pointer: no fault, status 0",
