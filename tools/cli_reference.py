@@ -28,7 +28,7 @@ WIDTH = 100
 SUBJECTS = {
     "Making containers": "run create start attach exec",
     "Changing and ending them": "stop kill restart wait pause unpause checkpoint rename update rm prune",
-    "Looking at them": "container ps logs top stats inspect events port tree ns",
+    "Looking at them": "container ps logs top stats inspect events port tree ns watch",
     "Their files": "diff cp export commit volume",
     "Their networks": "network",
     "Images": "images layers build pull push tag history import save load rmi login logout image builder buildx",

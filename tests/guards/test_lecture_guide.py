@@ -1,4 +1,4 @@
-"""docs/lecture-guide.md has every lab in one lecture of 45 minutes, as lectures.py says, and no lab that does not exist.
+"""docs/lecture-guide.md has every lab in one lecture of 45 minutes, as lectures.py says, and no other lab.
 
 The page in Chinese has the same labs with the same minutes.
 """
@@ -14,8 +14,8 @@ from tinybox.lab.lectures import LECTURES, ORDER
 GUIDE = (CHECKOUT / "docs/lecture-guide.md").read_text()
 CHINESE = (CHECKOUT / "docs/lecture-guide.zh.md").read_text()
 ROW = re.compile(r"^\| `([\w-]+)` \| (\d+) \|", re.MULTILINE)
-TIME = re.compile(r"^\*\*(?:Time:|时间：)\*\* (.*)", re.MULTILINE)
-AT_HOME = re.compile(r"^(?:At home:|课外：)$", re.MULTILINE)
+TIME = re.compile(r"^\*\*(?:Time|时间).\*\* (.*)", re.MULTILINE)
+AT_HOME = re.compile(r"^(?:At home|课外).$", re.MULTILINE)
 LECTURE_MINUTES = 45
 
 Rows = dict[str, int]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tinybox.lab.box import Box
     from tinybox.lab.guest import Guest
+    from tinybox.pictures.series import Picture
 
 T = TypeVar("T")
 
@@ -71,6 +72,7 @@ class Bench:
         self.evidence: list[Evidence] = []
         self.claims: list[Claim] = []
         self.text_errors: list[TextError] = []
+        self.pictures: list[Picture] = []
 
     def __enter__(self) -> Self:
         self._open = contextlib.ExitStack()
@@ -155,6 +157,10 @@ class Bench:
     def _note(self, side: str, figure: str, value: T, source: str) -> T:
         self.evidence.append(Evidence(side, figure, " ".join(str(value).split()), source))
         return value
+
+    def draw(self, picture: Picture) -> None:
+        """Note figures that belong into one picture, such as a curve; only `lab run --html` draws it."""
+        self.pictures.append(picture)
 
     def claim(self, sentence: str, holds: object) -> None:
         """Note a claim: a *sentence*, and whether it *holds*."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybox.errors import printable
 from tinybox.lab import course
+from tinybox.pictures import series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -119,17 +120,19 @@ def table(pairs: Iterable[tuple[str, Pair]]) -> Iterator[str]:
     yield f"{len(verdicts)} lab{'s' * (len(verdicts) > 1)}: {counts}"
 
 
-def as_data(name: str, result: Result) -> dict[str, Any]:
-    """Return a result for JSON."""
+def as_data(name: str, result: Result, prediction: str = "") -> dict[str, Any]:
+    """Return a result for JSON, and the *prediction* of the student, if there was one."""
     return {
         "id": name,
         "subject": course.subject(name),
+        "prediction": prediction,
         "verdict": result.verdict,
         "reason": result.reason,
         "seconds": round(result.seconds, 3),
         "claims": [claim._asdict() for claim in result.claims],
         "evidence": [each._asdict() for each in result.evidence],
         "text_errors": [each._asdict() for each in result.text_errors],
+        "pictures": [series.as_data(picture) for picture in result.pictures],
     }
 
 

@@ -18,12 +18,13 @@ from tinybox.lab import catalogue, lectures, own_folders
 from tinybox.lab.bench import Bench, Inconclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType, ModuleType
     from typing import Protocol
 
     from tinybox.lab.bench import Claim, Evidence, TextError
     from tinybox.lab.guest import Guest
+    from tinybox.pictures.series import Picture
 
     Held = Callable[["Result", list[Guest]], None]
 
@@ -57,6 +58,7 @@ class Result(NamedTuple):
     seconds: float
     broken: bool = False
     text_errors: tuple[TextError, ...] = ()
+    pictures: Sequence[Picture] = ()
 
 
 class Pair(NamedTuple):
@@ -167,7 +169,8 @@ def _judged(lab: Lab, bench: Bench, *, feature: bool) -> Result:
         verdict = FAIL if refuted or broken else PASS
         reason = "it claims nothing" if broken else f"not true: {refuted[0]}" if refuted else ""
     seconds = time.monotonic() - began
-    return Result(verdict, reason, bench.claims, bench.evidence, seconds, broken, tuple(bench.text_errors))
+    noted = (tuple(bench.text_errors), tuple(bench.pictures))
+    return Result(verdict, reason, bench.claims, bench.evidence, seconds, broken, *noted)
 
 
 def conduct_both(lab: Lab, *, image: str = "alpine", seed: int = 0) -> Pair:

@@ -27,29 +27,32 @@ LECTURES = (
     _lecture(
         "Processes",
         "pid pid-max pstree argv proc syscall fd stdio",
-        "cpu workers",
+        "cpu workers affinity ps-columns fd-table limits cloexec threads",
     ),
     _lecture(
         "Life and death",
         "fork exec states disk-sleep signals wait sigchld zombie orphan",
-        "exit kill9 daemon nohup",
+        "exit kill9 daemon nohup exec-family atexit segfault job-control nohup-shell",
     ),
     _lecture(
         "Talking to one another",
         "ipc-pipe ipc-signal ipc-shm ipc-sem ipc-socket lock deadlock",
-        "ipc-mq livelock posix",
+        "ipc-mq livelock starvation posix pidfile",
     ),
     _lecture(
         "Memory, and not copying",
         "mmap cow-fork cow-overlay sendfile epoll",
+        "sendfile-socket select-poll-epoll",
     ),
     _lecture(
         "Namespaces, and the root",
         "namespaces propagation escape-chroot rootless pid1 init",
+        "init-search userns",
     ),
     _lecture(
         "Limits, and the whole container",
         "cgroup-memory cgroup-cpu cgroup-pids checkpoint",
+        "cgroup-by-hand cgroup-io",
     ),
     _lecture(
         "Images",

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
-# Only labs that measure a share of the CPU may report that this machine did not allow it.
-MAY_BE_STARVED = {"cpu", "workers", "cgroup-cpu"}
+# Only labs that measure a share of the CPU, or of the disk, may report that this machine did not allow it.
+MAY_BE_STARVED = {"affinity", "cpu", "workers", "cgroup-cpu", "cgroup-io"}
 
 
 @pytest.fixture(autouse=True)

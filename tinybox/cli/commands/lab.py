@@ -16,13 +16,15 @@ from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError
 from tinybox.images.store import Store
-from tinybox.lab import card, course, lectures, own_folders, template
+from tinybox.lab import card, course, lectures, own_folders, record, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
     from click.shell_completion import CompletionItem
+
+    from tinybox.cli.commands.lab_pages import Pages
 
 IMAGE = click.option("--image", default="alpine", metavar="IMAGE", help="The image of the boxes (default alpine).")
 SEED = click.option("--seed", default=0, metavar="NUMBER", help="Seed of a lab's random numbers (default 0).")
@@ -97,6 +99,9 @@ def show(name: str, lab_dir: tuple[str, ...], *, unfold: bool) -> None:
 @click.option("--hold", is_flag=True, help="Keep the processes of the lab until Enter, so that you can look at them.")
 @click.option("--control", is_flag=True, help="Run without the kernel's feature: a claim of the lab must fail.")
 @click.option("--markdown", "page", type=click.File("w"), metavar="FILE", help="Write a page to hand in to FILE.")
+@click.option(
+    "--html", "html", metavar="PATH", help="Write an HTML page to PATH; for several labs, a directory of pages."
+)
 @JSON
 @SEED
 @IMAGE
@@ -113,6 +118,7 @@ def run(
     hold: bool,
     control: bool,
     page: TextIO | None,
+    html: str | None,
     as_json: bool,
 ) -> int:
     """Run labs; the exit status is 1 if one of them fails."""
@@ -120,23 +126,33 @@ def run(
     labs = wanted(chosen, lecture)
     if not labs:
         raise UsageError("lab run", "no lab is named", "tinybox lab list; `all` runs every lab")
+    pages = html_pages(html, [name for name, _ in labs]) if html else None
     prepare(image)
     dialog = Dialog(step, hold, control, as_json)
     found = []
     for name, one in labs:
         result, prediction = dialog.perform(name, one, image=image, seed=seed)
-        found.append((name, result))
+        found.append(card.as_data(name, result, prediction))
+        if pages:
+            pages.add(record.of(name, one, result, prediction, control=control))
         if page:
             page.write("\n".join([*card.markdown(name, one, result, prediction, control=control), ""]))
     if as_json:
-        print(json.dumps([card.as_data(name, result) for name, result in found], indent=2))
-    return int(any(result.verdict == course.FAIL for _, result in found))
+        print(json.dumps(found, indent=2))
+    return int(any(each["verdict"] == course.FAIL for each in found))
 
 
 def wanted(chosen: tuple[str, ...], lecture: int | None) -> list[tuple[str, course.Lab]]:
     """Return the labs that are *chosen*, and those of a *lecture*; UsageError if there is no such lab or lecture."""
     labs = [*course.chosen(chosen), *(lectures.numbered(lecture).labs if lecture is not None else [])]
     return [(name, course.load(name)) for name in labs]
+
+
+def html_pages(path: str, names: list[str]) -> Pages:
+    """Return the writer of the pages of --html, which is loaded only with that option."""
+    from tinybox.cli.commands.lab_pages import Pages
+
+    return Pages(path, names)
 
 
 @lab.command("check")
@@ -183,6 +199,16 @@ def new(name: str, lab_dir: tuple[str, ...]) -> None:
     folder = next(iter(own_folders.directories()), os.getcwd())
     print(template.write(name, folder))
     print(f"Next: change it; tinybox lab check --lab-dir {shlex.quote(folder)} {name}")
+
+
+@lab.command("report")
+@click.option("-o", "--output", required=True, metavar="PAGE", help="The HTML file to write.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+def report(files: tuple[str, ...], output: str) -> None:
+    """Make one HTML page of the results of a room: a column for each FILE, which `lab run --json` wrote."""
+    from tinybox.cli.commands import lab_pages
+
+    lab_pages.report(files, output)
 
 
 def prepare(image: str) -> None:

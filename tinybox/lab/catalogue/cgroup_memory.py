@@ -57,8 +57,8 @@ def check(bench: Bench, *, feature: bool) -> None:
 LAB = Lab(
     question=f"A program in a box with {LIMIT >> 20} MiB writes to {NEEDED >> 20} MiB. Does malloc fail, does it swap,"
     " or does something else happen?",
-    answer="The OOM killer kills it: status 137, oom_kill 1. mmap(2) had not failed: the kernel had promised the memory,"
-    " and could not provide it.",
+    answer="The OOM killer kills it: status 137, oom_kill 1. mmap(2) had not failed: the kernel had promised the"
+    " memory, and could not provide it.",
     control="no limit: it survives",
     check=check,
 )

@@ -10,10 +10,12 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import struct
 from typing import TYPE_CHECKING
 
 from tinybox.lab import inside, look
 from tinybox.lab.course import Lab
+from tinybox.pictures.series import Cells
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
@@ -21,18 +23,15 @@ if TYPE_CHECKING:
 SIZE = 16 << 20  # bytes
 PAGE = mmap.PAGESIZE
 PAGES = SIZE // PAGE
+ENTRY, FRAME = 8, (1 << 55) - 1  # bytes of an entry in pagemap; its bits with the number of the frame
 MIB = 1024  # in the kilobytes of smaps_rollup
 
 
 def data_dirty(memory: mmap.mmap) -> int:
     """Return how many kilobytes of *memory* are private to this process: Private_Dirty; see proc_pid_smaps(5)."""
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    lines = iter(look.text("/proc/self/smaps").splitlines())
-    for line in lines:
-        ends = line.split(" ", 1)[0].split("-")
-        if len(ends) == 2 and int(ends[0], 16) <= start < int(ends[1], 16):
-            return next(int(row.split()[1]) for row in lines if row.startswith("Private_Dirty:"))
-    raise KeyError(start)
+    mapping = look.text("/proc/self/smaps").partition(f"{start:x}-")[2]
+    return int(mapping.partition("Private_Dirty:")[2].split()[0])
 
 
 def rollup(pid: int | str, name: str) -> int:
@@ -48,9 +47,9 @@ def faults() -> int:
     return int(look.stat("self", 10))
 
 
-def touch(memory: mmap.mmap) -> None:
-    """Store a byte into each page."""
-    for at in range(0, SIZE, PAGE):
+def touch(memory: mmap.mmap, start: int = 0, end: int = SIZE) -> None:
+    """Store a byte into each page from *start* to *end*."""
+    for at in range(start, end, PAGE):
         memory[at] = 7
 
 
@@ -77,19 +76,34 @@ def writing_child(write: bool) -> None:
     os._exit(0)
 
 
+def frames(pid: int, start: int) -> list[int]:
+    """Return the frame of each page of the memory at *start*, 0 if unknown; needs root, see pagemap in proc(5)."""
+    with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as file:
+        file.seek(start // PAGE * ENTRY)
+        return [entry & FRAME for (entry,) in struct.iter_unpack("<Q", file.read(PAGES * ENTRY))]
+
+
+def pages(pids: list[int], start: int) -> str:
+    """Return a letter for each page: s if two processes share its frame, else c; nothing if frames are not shown."""
+    one, other = (frames(pid, start) for pid in pids)
+    return "".join("s" if here == there else "c" for here, there in zip(one, other, strict=True)) if any(one) else ""
+
+
 def writing_parent(write: bool) -> None:
     """In the box: fork a snapshot, a child that only keeps its memory, and go on writing; see fork(2)."""
     memory = filled()
+    inside.send(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.close(writing)
         inside.send("snapshot")
         os.read(reading, 1)  # until the parent has ended
         os._exit(0)
-    inside.receive_line()
-    if write:
-        touch(memory)
-    inside.send("written")
+    for part in range(4):
+        inside.receive_line()
+        if write:
+            touch(memory, SIZE // 4 * part, SIZE // 4 * (part + 1))
+        inside.send("written")
     inside.receive_line()
 
 
@@ -98,17 +112,25 @@ def check(bench: Bench, *, feature: bool) -> None:
     with bench.box(writing_child, feature) as box:
         child = box.receive()
     with bench.box(writing_parent, feature) as box:
-        box.receive()
+        place, _ = box.receive(), box.receive()
         both = [box.program, *look.children(box.program)]
         before, pids = sum(rollup(pid, "Pss") for pid in both), ",".join(map(str, both))
-        box.send_line("go on")
-        box.receive()
+        moments = [("after fork", pages(both, place))]
+        for part in ("a quarter written", "half written", "three quarters", "all written"):
+            box.send_line("go on")
+            box.receive()
+            moments.append((part, pages(both, place)))
         more = sum(rollup(pid, "Pss") for pid in both) - before
     bench.in_box("its data, private after fork", f"{child['data']} kB", "Private_Dirty in the child's /proc/self/smaps")
-    bench.in_box("the rest of the child", f"{child['fork']} kB", "Private_Dirty in its /proc/self/smaps_rollup")
+    bench.in_box("all that is private in it", f"{child['fork']} kB", "Private_Dirty in its /proc/self/smaps_rollup")
     bench.in_box("its data, after its stores", f"{child['data'] + child['dirty']} kB", "the same line of smaps")
     bench.in_box("page faults", child["faults"], "field 10 of the child's /proc/self/stat")
     bench.on_host("busy parent", f"+{more} kB", f"Pss in /proc/{{{pids}}}/smaps_rollup, afterwards and before")
+    if moments[0][1]:
+        says = f"The parent writes, and at the end {moments[-1][1].count('c')} of {PAGES} pages exist twice."
+        kinds = {"s": "one frame of memory for both", "c": "copied: parent and snapshot have one each"}
+        source, shown = f"frame numbers in /proc/{{{pids}}}/pagemap", [*moments[:2], moments[-1]]
+        bench.draw(Cells("The pages of a snapshot", says, source, kinds, shown))
     near = range(SIZE // 1024 - MIB, SIZE // 1024 + MIB)
     bench.claim("fork(2) has copied nothing of the data", child["data"] == 0)
     bench.claim("and of the whole process less than 6 MiB", child["fork"] < 6 * MIB)

@@ -88,8 +88,11 @@ def check(bench: Bench, *, feature: bool) -> None:
     for name, source in zip(parent, sources, strict=True):
         bench.in_box(name, f"{parent[name]}; the child: {child[name]}", source)
     bench.in_box("flock in the child", f"{inherited}; on a new descriptor {new}", "LOCK_EX | LOCK_NB of flock(2)")
-    bench.text_says("a child does not inherit locks", f"flock(2) of an inherited descriptor {inherited}, of a new one: {new}",
-                    refuted=(inherited, new) == ("holds the lock", "EWOULDBLOCK"))  # fmt: skip
+    bench.text_says(
+        "a child does not inherit locks",
+        f"by an inherited descriptor it {inherited} of flock(2); by a new one: {new}",
+        refuted=(inherited, new) == ("holds the lock", "EWOULDBLOCK"),
+    )
     bench.claim("the child has a pid of its own", child["pid"] != parent["pid"])
     bench.claim("no signal is pending for it", parent["pending"] == [signal.SIGUSR1] and not child["pending"])
     bench.claim("it does not hold its parent's lock: the lock keeps it out", child["lock held by"] == parent["pid"])
@@ -101,8 +104,8 @@ def check(bench: Bench, *, feature: bool) -> None:
 LAB = Lab(
     question="A process has a pending signal, a lock, an open file and has used CPU time. It forks."
     " Which of these does the child have?",
-    answer="The open file with its offset and its flock lock, the signal mask, the memory, the directory. Not the pending"
-    " signal, not the fcntl lock, not the CPU time, and not the pid: fork(2) lists all differences.",
+    answer="The open file with its offset and its flock lock, the signal mask, the memory, the directory. Not the"
+    " pending signal, not the fcntl lock, not the CPU time, and not the pid: fork(2) lists all differences.",
     control="no fork: the same process reports twice",
     check=check,
 )

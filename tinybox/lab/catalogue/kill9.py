@@ -61,8 +61,8 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 LAB = Lab(
     question="A program blocks every signal, and tries to ignore SIGKILL and SIGSTOP. What does the kernel answer?",
-    answer="EINVAL, twice. In SigBlk bits 8 and 18, of signals 9 and 19, stay 0; and SIGKILL ends it. (Bits 31 and 32 are"
-    " signals that the C library keeps for its threads.)",
+    answer="EINVAL, twice. In SigBlk bits 8 and 18, of signals 9 and 19, stay 0; and SIGKILL ends it. (Bits 31 and 32"
+    " are signals that the C library keeps for its threads.)",
     control="SIGTERM and SIGHUP instead: both are ignored, and the program lives",
     check=check,
 )

@@ -74,7 +74,7 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 LAB = Lab(
     question="Two processes both give way whenever the other wants to go. How much CPU do they use, and for what?",
-    answer="Thousands of rounds take CPU time, and neither has gone. No process waits for ever, and none makes progress.",
+    answer="Thousands of rounds take CPU time, and neither has gone: no process waits for ever, none makes progress.",
     control="one of the two does not give way: both get through, in a few rounds",
     check=check,
 )

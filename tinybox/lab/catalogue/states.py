@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.lab import inside, look, tracing
 from tinybox.lab.course import Lab
+from tinybox.pictures.series import Move, Moves
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +91,17 @@ def end_deep_sleep(bench: Bench, pid: int) -> None:
     bench.text_says("a process in state D cannot be killed", f"kill -KILL {pid} ended one", refuted=after[1] in "ZX")
 
 
+def draw(bench: Bench, seen: dict[str, str], later: tuple[str, str]) -> None:
+    """Note the states and the moves that this run has seen, as one picture."""
+    words = "runs or may run,sleeps,sleeps deeply,zombie,gone,traced,stopped".split(",")
+    names = dict(zip("RSDZXtT", words, strict=True))
+    ways = {"S": "pause(2)", "D": "vfork(2)", "T": "SIGSTOP", "t": "ptrace(2)", "Z": "exit(2)"}
+    moves = [Move("R", letter, by, seen[letter] == letter) for letter, by in ways.items()]
+    moves += [Move("T", "R", "SIGCONT", later[0] == "S"), Move("Z", "X", "waitpid(2)", later[1] == "X")]
+    says = "All begin in R. A green line is a move that this run has made and read from /proc."
+    bench.draw(Moves("The states, and the moves between them", says, "field 3 of /proc/PID/stat", names, moves))
+
+
 def check(bench: Bench, *, feature: bool) -> None:
     """Bring seven processes into seven states, and read the letters on both sides."""
     bench.need(tracing.allowed(), "this host allows no ptrace(2)")
@@ -108,9 +120,9 @@ def check(bench: Bench, *, feature: bool) -> None:
         moved = bench.comes(
             lambda: look.state(pids["T"]) == "S" and look.state(pids["Z"]) == "X", 10 if feature else 0.2
         )
-        bench.saw(
-            "T after SIGCONT, Z after waitpid", f"{look.state(pids['T'])}, {look.state(pids['Z'])}", "the same field"
-        )
+        later = look.state(pids["T"]), look.state(pids["Z"])
+        bench.saw("T after SIGCONT, Z after waitpid", ", ".join(later), "the same field")
+        draw(bench, outside, later)
         if feature:
             end_deep_sleep(bench, pids["D"])
     letters = {look.state(pid) for pid in os.listdir("/proc") if pid.isdecimal()} - {"X"}  # those that have just gone
