@@ -108,11 +108,11 @@ def _paired(evidence: list[Evidence]) -> Iterator[tuple[Evidence | None, Evidenc
 def table(pairs: Iterable[tuple[str, Pair]]) -> Iterator[str]:
     """Yield the table of `tinybox lab check`: one line for each lab as soon as it is done, then a line of counts."""
     verdicts = []
-    yield f"{'LAB':16} {'VERDICT':12} {'WITH IT':12} {'WITHOUT':12} {'SECONDS':>7}  WHY"
+    yield f"{'LAB':17} {'VERDICT':12} {'WITH IT':12} {'WITHOUT':12} {'SECONDS':>7}  WHY"
     for name, pair in pairs:
         seconds = pair.lab.seconds + pair.control.seconds
         without = "ERROR" if pair.control.broken else pair.control.verdict
-        line = f"{name:16} {pair.verdict:12} {pair.lab.verdict:12} {without:12} {seconds:7.2f}  {pair.reason}"
+        line = f"{name:17} {pair.verdict:12} {pair.lab.verdict:12} {without:12} {seconds:7.2f}  {pair.reason}"
         yield line.rstrip()
         verdicts.append(pair.verdict)
     kinds = (course.PASS, course.FAIL, course.INCONCLUSIVE)

@@ -119,7 +119,7 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 
 LAB = Lab(
-    question="A program starts three threads. How many processes does ps show, how many does --pids-limit count, and"
+    question="A program starts three threads. How many pids do they have, how many tasks does --pids-limit count, and"
     " what happens if you send SIGKILL to the number of the third thread?",
     answer="One process, with one pid; and four tasks, each with a number of its own (tid), a name and a directory in"
     " /proc/PID/task. pstree shows the threads in braces. The limit counts tasks. kill(2) is about"
