@@ -14,6 +14,7 @@ from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.images.store import Store
 from tinybox.lab import card, course, record
+from tinybox.wrapping import columns, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,7 @@ def lab() -> None:
 def list_labs() -> None:
     """List the labs, in the order of the lectures."""
     for name in course.ids():
-        print(f"{name:16} {course.subject(name)}")
+        print("\n".join(wrapped(f"{name:16} {course.subject(name)}", columns(), " " * 17)))
 
 
 @lab.command("show")
