@@ -23,16 +23,16 @@ BUSY = "if [ -e /job/busy ]; then while :; do :; done; else exec sleep 1000000; 
 def draw(draws: random.Random) -> dict[str, Any]:
     """Draw three boxes, the busy one, and the percentage of a CPU that it is to get."""
     boxes = course.boxes(draws, "cpu-quota", 3)
-    return {"boxes": boxes, "busy": draws.choice(boxes), "percent": draws.randint(6, 20)}
+    return {"boxes": boxes, "busy": draws.choice(boxes), "percent": draws.randint(8, 20)}
 
 
 def prepare(scene: Scene) -> None:
-    """Make three boxes with 2 % of a CPU, one of which wants all of it; wait until it is throttled."""
+    """Make three boxes with 5 % of a CPU, one of which wants all of it; wait until it is throttled."""
     for name in scene.numbers["boxes"]:
         scene.put(f"{name}/name", name)
         if name == scene.numbers["busy"]:
             scene.put(f"{name}/busy", "")
-        scene.box(name, "sh", "-c", BUSY, volume=[f"{scene.folder}/{name}:/job:ro"], cpus="0.02")
+        scene.box(name, "sh", "-c", BUSY, volume=[f"{scene.folder}/{name}:/job:ro"], cpus="0.05")
     scene.until(lambda: throttled(scene.running(scene.numbers["busy"]).group) > 1, "the throttling")
 
 
@@ -64,14 +64,14 @@ def check(scene: Scene, answer: str) -> None:
         scene.saw(
             f"times that {name} was throttled", throttled(group), f"nr_throttled in {group.directory('cpu')}/cpu.stat"
         )
-        expected = wanted / 100 if name == busy else 0.02
+        expected = wanted / 100 if name == busy else 0.05
         if limit is None or round(limit, 3) != expected:
-            say = f"the throttled box is to have {wanted} %" if name == busy else f"the box {name} was to keep its 2 %"
+            say = f"the throttled box is to have {wanted} %" if name == busy else f"the box {name} was to keep its 5 %"
             scene.need(False, say)
 
 
 EXERCISE = course.Exercise(
-    task="The boxes {names} may use 2 % of a CPU each. One of them wants more, and the kernel throttles it. Find it,"
+    task="The boxes {names} may use 5 % of a CPU each. One of them wants more, and the kernel throttles it. Find it,"
     " and"
     " let it use {percent} % of a CPU; the others keep what they have. cpu.stat in the control group of a box, and"
     " `tinybox stats`, show it.",

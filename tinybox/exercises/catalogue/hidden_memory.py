@@ -24,7 +24,7 @@ def draw(draws: random.Random) -> dict[str, Any]:
     """Draw a box, the tmpfs that has the file, its name, and its size in MiB."""
     boxes = course.boxes(draws, "hidden-memory", 1)
     file = f"{draws.choice(PLACES)}/{draws.choice(course.WORDS)}-{draws.randrange(10**4):04}"
-    return {"boxes": boxes, "box": boxes[0], "file": file, "size": draws.randint(8, 24)}
+    return {"boxes": boxes, "box": boxes[0], "file": file, "size": draws.randint(5, 12)}
 
 
 def prepare(scene: Scene) -> None:
