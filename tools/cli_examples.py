@@ -49,6 +49,19 @@ EXAMPLES = {
         ),
         Example("tinybox run --dry-run busybox true", "Print the plan with its manual pages; do nothing."),
     ],
+    "watch": [
+        Example(
+            "tinybox watch web",
+            "Show host and box side by side on this terminal, a look each second; q ends.",
+            alone=False,
+        ),
+        Example("tinybox watch --html watch.html --looks 2 web", "Record two looks as a page that needs no server."),
+        Example(
+            "tinybox watch --serve web",
+            "Print an address for a browser on this machine; Ctrl-C ends.",
+            alone=False,
+        ),
+    ],
     "checkpoint create": [
         Example(
             "tinybox checkpoint create web before-lunch",
@@ -227,6 +240,17 @@ EXAMPLES = {
         Example("tinybox lab run pid", "Run a lab; print the evidence and a verdict."),
         Example("tinybox lab run --step pid", "Predict, press Enter, compare.", alone=False),
         Example("tinybox lab run --markdown pid.md pid", "Write a page to hand in."),
+        Example(
+            "tinybox lab run --html epoll.html epoll",
+            "Write a page with curves of what was measured, to show in a room.",
+        ),
+        Example("tinybox lab run --html labs pid fork", "Write a page for each lab, and labs/index.html.", alone=False),
+    ],
+    "lab report": [
+        Example(
+            "tinybox lab run --json pid > ana.json; tinybox lab report -o room.html ana.json",
+            "Make one page of the results that students hand in.",
+        ),
     ],
     "lab check": [
         Example("tinybox lab check pid", "Run the lab and its control, which must give the opposite result.")

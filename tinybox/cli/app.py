@@ -83,6 +83,7 @@ COMMANDS: Table = {
         "tree",
         "Show the process tree of a container, seen from outside and inside",
     ),
+    "watch": ("tinybox.cli.commands.watch", "watch", "Watch host and containers side by side, live"),
     "compose": (
         "tinybox.cli.commands.compose.group",
         "compose",

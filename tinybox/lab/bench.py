@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tinybox.lab.box import Box
     from tinybox.lab.guest import Guest
+    from tinybox.pictures.series import Picture
 
 T = TypeVar("T")
 
@@ -51,6 +52,14 @@ class Claim(NamedTuple):
     holds: bool
 
 
+class TextError(NamedTuple):
+    """A sentence of a text that the lectures follow, what was measured instead, and whether that refutes the text."""
+
+    said: str
+    measured: str
+    refuted: bool
+
+
 class Bench:
     """The bench of one run of a check; *seed* fixes the random numbers that the check draws."""
 
@@ -58,6 +67,8 @@ class Bench:
         self.image, self.random = image, random.Random(seed)
         self.evidence: list[Evidence] = []
         self.claims: list[Claim] = []
+        self.text_errors: list[TextError] = []
+        self.pictures: list[Picture] = []
 
     def __enter__(self) -> Self:
         self._open = contextlib.ExitStack()
@@ -135,9 +146,20 @@ class Bench:
         self.evidence.append(Evidence(side, figure, " ".join(str(value).split()), source))
         return value
 
+    def draw(self, picture: Picture) -> None:
+        """Note figures that belong into one picture, such as a curve; only `lab run --html` draws it."""
+        self.pictures.append(picture)
+
     def claim(self, sentence: str, holds: object) -> None:
         """Note a claim: a *sentence*, and whether it *holds*."""
         self.claims.append(Claim(sentence, bool(holds)))
+
+    def text_says(self, said: str, measured: str, *, refuted: object) -> None:
+        """Note a mistake of the texts: the sentence that they *said*, and what was *measured*; one line each.
+
+        If the measurement does not refute the text, the lab fails. A control is not judged by it.
+        """
+        self.text_errors.append(TextError(said, " ".join(measured.split()), bool(refuted)))
 
     def need(self, fact: object, reason: str) -> None:
         """Raise Inconclusive with this *reason*, unless *fact* is true."""

@@ -9,11 +9,12 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from tinybox.lab import course
+from tinybox.pictures import series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tinybox.lab.bench import Evidence
+    from tinybox.lab.bench import Evidence, TextError
     from tinybox.lab.course import Lab, Pair, Result
 
 WIDTH = 100
@@ -39,8 +40,15 @@ def report(result: Result) -> list[str]:
     lines.append("")
     for claim in result.claims:
         lines += _wrapped(f"{'yes' if claim.holds else 'NO':4} {claim.sentence}", WIDTH, "     ")
+    for each in result.text_errors:
+        lines += _wrapped(f"text {text_error(each)}", WIDTH, "     ")
     lines.append(f"{result.verdict}{f': {result.reason}' if result.reason else ''}  ({result.seconds:.2f} s)")
     return lines
+
+
+def text_error(each: TextError) -> str:
+    """Return the line about a mistake of the texts: what they say, and what was measured."""
+    return f"The text says: {each.said}. Measured: {each.measured}."
 
 
 def paragraph(title: str, text: str) -> list[str]:
@@ -103,6 +111,8 @@ def as_data(name: str, result: Result) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "claims": [claim._asdict() for claim in result.claims],
         "evidence": [each._asdict() for each in result.evidence],
+        "text_errors": [each._asdict() for each in result.text_errors],
+        "pictures": [series.as_data(picture) for picture in result.pictures],
     }
 
 
@@ -128,6 +138,7 @@ def markdown(name: str, lab: Lab, result: Result) -> list[str]:
         *("", f"**Question.** {lab.question}", "", "**My prediction:**", ""),
         *("| side | figure | value | read from |", "|---|---|---|---|", *(f"| {row} |" for row in cells), ""),
         *(f"- [{'x' if claim.holds else ' '}] {claim.sentence}" for claim in result.claims),
+        *(f"- {text_error(each)}" for each in result.text_errors),
         *("", f"**{result.verdict}** {result.reason}".rstrip(), ""),
         *("<details><summary>Answer</summary>", "", lab.answer, "", "</details>", ""),
         *(f"The control: {lab.control}.", ""),

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
-# Only labs that measure a share of the CPU may report that this machine did not allow it.
-MAY_BE_STARVED = {"cpu", "workers", "cgroup-cpu"}
+# Only labs that measure a share of the CPU, or of the disk, may report that this machine did not allow it.
+MAY_BE_STARVED = {"affinity", "cpu", "workers", "cgroup-cpu", "cgroup-io"}
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +124,25 @@ def test_inconclusive() -> None:
     pair = both(lambda bench, *, feature: bench.need(fact=False, reason="no ptrace here"))  # noqa: ARG005
     assert (pair.lab.verdict, pair.verdict) == ("INCONCLUSIVE", "INCONCLUSIVE")
     assert "no ptrace" in pair.reason
+
+
+def test_a_mistake_of_a_text_is_measured() -> None:
+    """A refuted sentence of a text is one line; a sentence that turns out right fails the lab, but no control."""
+
+    def check(bench: Bench, *, feature: bool) -> None:
+        bench.text_says("water is dry", "it is wet", refuted=True)
+        bench.text_says("ice is hot", "it is cold", refuted=feature)
+        bench.claim("it is there", feature)
+
+    def right(bench: Bench, *, feature: bool) -> None:
+        bench.claim("it is there", holds=True)
+        bench.text_says("water is wet", "it is wet", refuted=False)
+
+    pair = both(check)
+    assert pair.verdict == "PASS"
+    assert "text The text says: water is dry. Measured: it is wet." in card.report(pair.lab)
+    assert both(right).lab.reason == "not true: the text is right: water is wet"
+    assert both(right).control.verdict == "PASS"
 
 
 def test_a_fact_that_does_not_become_true_fails_the_lab() -> None:

@@ -13,13 +13,15 @@ from tinybox.cli.pulling import with_image
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.images.store import Store
-from tinybox.lab import card, course
+from tinybox.lab import card, course, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
     from click.shell_completion import CompletionItem
+
+    from tinybox.cli.commands.lab_pages import Pages
 
 IMAGE = click.option("--image", default="alpine", metavar="IMAGE", help="The image of the boxes (default alpine).")
 SEED = click.option("--seed", default=0, metavar="NUMBER", help="Seed of a lab's random numbers (default 0).")
@@ -64,6 +66,9 @@ def show(name: str, *, unfold: bool) -> None:
 @click.option("--step", is_flag=True, help="Wait for Enter before the answer and the measurement.")
 @click.option("--control", is_flag=True, help="Run without the kernel's feature: the lab's claim must fail.")
 @click.option("--markdown", "page", type=click.File("w"), metavar="FILE", help="Write a page to hand in to FILE.")
+@click.option(
+    "--html", "html", metavar="PATH", help="Write an HTML page to PATH; for several labs, a directory of pages."
+)
 @JSON
 @SEED
 @IMAGE
@@ -76,9 +81,11 @@ def run(
     step: bool,
     control: bool,
     page: TextIO | None,
+    html: str | None,
     as_json: bool,
 ) -> int:
     """Run labs; the exit status is 1 if one of them fails."""
+    pages = html_pages(html, [*course.chosen(chosen)]) if html else None
     prepare(image)
     found = []
     for name in course.chosen(chosen):
@@ -89,6 +96,8 @@ def run(
             pause(one)
         result = course.conduct(one, feature=not control, image=image, seed=seed)
         found.append((name, result))
+        if pages:
+            pages.add(record.of(name, one, result, control=control))
         if page:
             page.write("\n".join([*card.markdown(name, one, result), ""]))
         if not as_json:
@@ -96,6 +105,13 @@ def run(
     if as_json:
         print(json.dumps([card.as_data(name, result) for name, result in found], indent=2))
     return int(any(result.verdict == course.FAIL for _, result in found))
+
+
+def html_pages(path: str, names: list[str]) -> Pages:
+    """Return the writer of the pages of --html, which is loaded only with that option."""
+    from tinybox.cli.commands.lab_pages import Pages
+
+    return Pages(path, names)
 
 
 def pause(one: course.Lab) -> None:
@@ -126,6 +142,16 @@ def check(chosen: tuple[str, ...], image: str, seed: int, *, as_json: bool) -> i
     if as_json:
         print(json.dumps([card.pair_as_data(*each) for each in done], indent=2))
     return int(any(pair.verdict == course.FAIL for _, pair in done))
+
+
+@lab.command("report")
+@click.option("-o", "--output", required=True, metavar="PAGE", help="The HTML file to write.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+def report(files: tuple[str, ...], output: str) -> None:
+    """Make one HTML page of the results of a room: a column for each FILE, which `lab run --json` wrote."""
+    from tinybox.cli.commands import lab_pages
+
+    lab_pages.report(files, output)
 
 
 def prepare(image: str) -> None:

@@ -7,12 +7,15 @@ a snapshot. But each page that the parent writes while the snapshot lives exists
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
+import struct
 from typing import TYPE_CHECKING
 
 from tinybox.lab import inside, look
 from tinybox.lab.course import Lab
+from tinybox.pictures.series import Cells
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 SIZE = 16 << 20  # bytes
 PAGE = mmap.PAGESIZE
 PAGES = SIZE // PAGE
+ENTRY, FRAME = 8, (1 << 55) - 1  # bytes of an entry in pagemap; its bits with the number of the frame
 MIB = 1024  # in the kilobytes of smaps_rollup
 
 
@@ -36,9 +40,9 @@ def faults() -> int:
     return int(look.stat("self", 10))
 
 
-def touch(memory: mmap.mmap) -> None:
-    """Store a byte into each page."""
-    for at in range(0, SIZE, PAGE):
+def touch(memory: mmap.mmap, start: int = 0, end: int = SIZE) -> None:
+    """Store a byte into each page from *start* to *end*."""
+    for at in range(start, end, PAGE):
         memory[at] = 7
 
 
@@ -65,19 +69,39 @@ def writing_child(write: bool) -> None:
     os._exit(0)
 
 
+def frames(pid: int, start: int) -> list[int]:
+    """Return the frame of each page of the memory at *start*, 0 if unknown; needs root, see pagemap in proc(5)."""
+    with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as file:
+        file.seek(start // PAGE * ENTRY)
+        return [entry & FRAME for (entry,) in struct.iter_unpack("<Q", file.read(PAGES * ENTRY))]
+
+
+def shared(one: list[int], other: list[int]) -> str:
+    """Return a letter for each page: s if both processes have the same frame of memory, c if each has its own."""
+    return "".join("s" if here == there else "c" for here, there in zip(one, other, strict=True))
+
+
+def pages(pids: list[int], start: int) -> str:
+    """Return a letter for each page, see shared(); nothing if this user may not see the frames."""
+    one, other = (frames(pid, start) for pid in pids)
+    return shared(one, other) if any(one) else ""
+
+
 def writing_parent(write: bool) -> None:
     """In the box: fork a snapshot, a child that only keeps its memory, and go on writing; see fork(2)."""
     memory = filled()
+    inside.send(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.close(writing)
         inside.send("snapshot")
         os.read(reading, 1)  # until the parent has ended
         os._exit(0)
-    inside.receive_line()
-    if write:
-        touch(memory)
-    inside.send("written")
+    for part in range(4):
+        inside.receive_line()
+        if write:
+            touch(memory, SIZE // 4 * part, SIZE // 4 * (part + 1))
+        inside.send("written")
     inside.receive_line()
 
 
@@ -86,16 +110,23 @@ def check(bench: Bench, *, feature: bool) -> None:
     with bench.box(writing_child, feature) as box:
         child = box.receive()
     with bench.box(writing_parent, feature) as box:
-        box.receive()
+        place, _ = box.receive(), box.receive()
         both = [box.program, *look.children(box.program)]
-        before = sum(rollup(pid, "Pss") for pid in both)
-        box.send_line("go on")
-        box.receive()
+        before, moments = sum(rollup(pid, "Pss") for pid in both), [("after fork", pages(both, place))]
+        for part in ("a quarter written", "half written", "three quarters", "all written"):
+            box.send_line("go on")
+            box.receive()
+            moments.append((part, pages(both, place)))
         more = sum(rollup(pid, "Pss") for pid in both) - before
     bench.in_box("private after fork", f"{child['fork']} kB", "Private_Dirty in the child's /proc/self/smaps_rollup")
     bench.in_box("more after its stores", f"{child['dirty']} kB", "the same, afterwards")
     bench.in_box("page faults", child["faults"], "field 10 of the child's /proc/self/stat")
     bench.on_host("busy parent", f"+{more} kB", "Pss of parent and snapshot, /proc/PID/smaps_rollup")
+    if moments[0][1]:
+        says = f"The parent writes, and at the end {moments[-1][1].count('c')} of {PAGES} pages exist twice."
+        kinds = {"s": "one frame of memory for both", "c": "copied: parent and snapshot have one each"}
+        source = "the frame numbers in /proc/PID/pagemap of both processes"
+        bench.draw(Cells("The pages of a snapshot", says, source, kinds, [moments[0], moments[1], moments[-1]]))
     near = range(SIZE // 1024 - MIB, SIZE // 1024 + MIB)
     bench.claim("fork(2) has copied next to nothing", child["fork"] < 6 * MIB)
     bench.claim("writing 16 MiB takes 16 MiB more", child["dirty"] in near)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from tinybox.isolation import home
 from tinybox.lab import inside, look
 from tinybox.lab.course import Lab
 from tinybox.linux import process, user_namespaces
@@ -29,8 +30,7 @@ def become_root(folder: str, closed: str, mapped: bool) -> None:
     process.set_dumpable(True)  # or /proc/self/uid_map would belong to root: see PR_SET_DUMPABLE in prctl(2)
     process.unshare(process.CLONE_NEWUSER)
     if mapped:
-        with open("/proc/self/uid_map", "w", encoding="ascii") as file:
-            file.write(f"0 {USER} 1\n")
+        home.map_one(USER, USER)
     made = os.open(f"{folder}/made", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     inside.send({"id": os.geteuid(), "map": look.text("/proc/self/uid_map").split(), "owner": os.fstat(made).st_uid,
                  "capabilities": look.status("self", "CapEff"), "opened": may_open(closed)})  # fmt: skip

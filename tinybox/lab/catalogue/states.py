@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.lab import inside, look, tracing
 from tinybox.lab.course import Lab
+from tinybox.pictures.series import Move, Moves
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +80,24 @@ def stage(active: bool) -> None:
     inside.receive_line()
 
 
+def draw(bench: Bench, seen: dict[str, str], later: tuple[str, str]) -> None:
+    """Note the states and the moves that this run has seen, as one picture."""
+    names = {
+        "R": "runs or may run",
+        "S": "sleeps",
+        "D": "sleeps deeply",
+        "Z": "zombie",
+        "X": "gone",
+        "t": "traced",
+        "T": "stopped",
+    }
+    ways = {"S": "pause(2)", "D": "vfork(2)", "T": "SIGSTOP", "t": "ptrace(2)", "Z": "exit(2)"}
+    moves = [Move("R", letter, by, seen[letter] == letter) for letter, by in ways.items()]
+    moves += [Move("T", "R", "SIGCONT", later[0] == "S"), Move("Z", "X", "waitpid(2)", later[1] == "X")]
+    says = "All begin in R. A green line is a move that this run has made and read from /proc."
+    bench.draw(Moves("The states, and the moves between them", says, "field 3 of /proc/PID/stat", names, moves))
+
+
 def check(bench: Bench, *, feature: bool) -> None:
     """Bring seven processes into seven states, and read the letters on both sides."""
     bench.need(tracing.allowed(), "this host allows no ptrace(2)")
@@ -100,6 +119,7 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.saw(
             "T after SIGCONT, Z after waitpid", f"{look.state(pids['T'])}, {look.state(pids['Z'])}", "the same field"
         )
+        draw(bench, outside, (look.state(pids["T"]), look.state(pids["Z"])))
     bench.claim("all seven letters are seen", list(outside) == list(outside.values()))
     bench.claim("both sides read the same letter", {**outside, "R": ""} == {**within, "R": ""})
     bench.claim("SIGCONT moves T to S, and waitpid moves Z to X", moved)
