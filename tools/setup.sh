@@ -62,18 +62,19 @@ packages() {
     done
     # shellcheck disable=SC2086  # a list of packages
     [ -z "$missing" ] || apt_install $missing
-    [ "${1-}" != test ] || { engines; registry; }
+    [ "${1-}" != test ] || { engines; served docker-registry docker-registry; served docker.io docker dockerd; }
 }
 
-# The package starts a service on port 5000. The tests run the program themselves, so the service is stopped again.
-registry() {
-    installed docker-registry && return
-    if ! apt_install docker-registry; then
-        say "no docker-registry: the tests that need it are skipped"
+# A package ($1) that starts a service ($2). The tests run the program ($3) themselves, so the service is stopped again.
+# A machine with Docker's own packages keeps them and its service.
+served() {
+    if installed "$1" || { [ -n "${3-}" ] && command -v "$3" >/dev/null; }; then return; fi
+    if ! apt_install "$1"; then
+        say "no $1: the tests that need it are skipped"
     elif [ -d /run/systemd/system ]; then
-        as_root systemctl disable --quiet --now docker-registry
+        as_root systemctl disable --quiet --now "$2" "$2.socket" 2>/dev/null || as_root systemctl disable --quiet --now "$2"
     else
-        as_root /etc/init.d/docker-registry stop >/dev/null 2>&1 || : it was not running
+        as_root "/etc/init.d/$2" stop >/dev/null 2>&1 || : it was not running
     fi
 }
 
