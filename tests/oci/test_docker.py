@@ -78,7 +78,7 @@ create --name later IMAGE cat /proc/self/cgroup
 start -a later
 rm -f later killed
 """.strip().splitlines()
-# What each run names anew: ids, times and numbers of processes.
+# What differs in each run: ids, times and numbers of processes.
 NAMES = [(r"[0-9a-f]{64}|[0-9a-f]{12}", "ID"), (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"), (r"^ *\d+ ", "PID ")]
 DOCKERFILE = """\
 FROM busybox

@@ -91,7 +91,7 @@ class Client:
     def __call__(self, call: str, **fields: Any) -> dict[str, Any]:
         """Make one call; grpc.RpcError: the engine refuses it."""
         request, answer = (_class(f"{call}{end}") for end in ("Request", "Response"))
-        made = self.channel.unary_unary(
+        made: Any = self.channel.unary_unary(
             f"/{PACKAGE}.{SERVICE}/{call}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=answer.FromString,
