@@ -271,6 +271,26 @@ EXAMPLES = {
         Example("tinybox workshop check", "Go on: check the first level that has not passed.", alone=False),
     ],
     "workshop solution": [Example("tinybox workshop solution 2", "Print a program that passes.")],
+    "exercise": [],
+    "exercise list": [Example("tinybox exercise list", "List the exercises, and which of them are started or passed.")],
+    "exercise start": [
+        Example("tinybox exercise start --seed 7 hidden-file", "Make the box of this exercise, and read the task."),
+        Example("tinybox exercise start --again hidden-file", "Make it again, with the same numbers.", alone=False),
+    ],
+    "exercise show": [Example("tinybox exercise show hidden-file", "Read what it is about; if started, the task.")],
+    "exercise hint": [Example("tinybox exercise hint hidden-file", "Show one more hint.", alone=False)],
+    "exercise check": [
+        Example("tinybox exercise check hidden-file WORD", "Check an answer: 0 if it is right, else 1.", alone=False),
+        Example("tinybox exercise check zombies", "Check what you have changed in the box.", alone=False),
+    ],
+    "exercise solution": [
+        Example("tinybox exercise solution hidden-file", "Print a solution; the results note it.", alone=False)
+    ],
+    "exercise end": [Example("tinybox exercise end --all", "Remove all boxes of exercises; the results stay.")],
+    "exercise report": [
+        Example("tinybox exercise report > answers.md", "Write a page to hand in."),
+        Example("tinybox exercise report --json", "Print all results with seeds, times and evidence."),
+    ],
     "completion": [
         Example("tinybox completion bash > bash.sh && . ./bash.sh", "Turn completion on in bash; the same in zsh."),
         Example("tinybox completion fish > tinybox.fish", "For fish, in ~/.config/fish/completions."),

@@ -35,7 +35,7 @@ SUBJECTS = {
     "As a runtime for podman and containerd": "oci",
     "Several containers together": "compose",
     "Seeing it happen": "explain replay",
-    "Demonstrations, and building it yourself": "lab workshop",
+    "Demonstrations, and building it yourself": "lab workshop exercise",
     "This host, and the command itself": "system info doctor unshare version completion",
 }
 

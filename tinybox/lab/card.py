@@ -1,6 +1,7 @@
 """The output of a lab: the prediction card before it, then the evidence of host and box, the claims and the verdict.
 
-Evidence from both sides is shown side by side, the host on the left and the box on the right, 100 columns wide.
+Evidence from both sides is shown side by side, the host on the left and the box on the right: 100 columns wide, or as
+wide as the terminal if that is narrower.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tinybox.errors import printable
 from tinybox.lab import course
 from tinybox.pictures import series
+from tinybox.wrapping import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from tinybox.lab.bench import Evidence, TextError
     from tinybox.lab.course import Lab, Pair, Result
 
-WIDTH = 100
+WIDTH = columns()  # read once, when the command begins
 IS_CONTROL = "This is the control: with the feature taken away, a claim of the lab must fail."
 HALF = WIDTH // 2 - 1  # and a bar between the halves
 
@@ -108,11 +110,11 @@ def _paired(evidence: list[Evidence]) -> Iterator[tuple[Evidence | None, Evidenc
 def table(pairs: Iterable[tuple[str, Pair]]) -> Iterator[str]:
     """Yield the table of `tinybox lab check`: one line for each lab as soon as it is done, then a line of counts."""
     verdicts = []
-    yield f"{'LAB':16} {'VERDICT':12} {'WITH IT':12} {'WITHOUT':12} {'SECONDS':>7}  WHY"
+    yield f"{'LAB':17} {'VERDICT':12} {'WITH IT':12} {'WITHOUT':12} {'SECONDS':>7}  WHY"
     for name, pair in pairs:
         seconds = pair.lab.seconds + pair.control.seconds
         without = "ERROR" if pair.control.broken else pair.control.verdict
-        line = f"{name:16} {pair.verdict:12} {pair.lab.verdict:12} {without:12} {seconds:7.2f}  {pair.reason}"
+        line = f"{name:17} {pair.verdict:12} {pair.lab.verdict:12} {without:12} {seconds:7.2f}  {pair.reason}"
         yield line.rstrip()
         verdicts.append(pair.verdict)
     kinds = (course.PASS, course.FAIL, course.INCONCLUSIVE)

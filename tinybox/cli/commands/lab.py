@@ -17,6 +17,7 @@ from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError
 from tinybox.images.store import Store
 from tinybox.lab import card, course, lectures, own_folders, record, template
+from tinybox.wrapping import columns, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,7 @@ def list_some(title: str, names: list[str]) -> None:
     if names:
         print(title)
     for name in names:
-        print(f"  {name:17} {course.subject(name)}")
+        print("\n".join(wrapped(f"  {name:17} {course.subject(name)}", columns(), " " * 20)))
 
 
 @lab.command("show")
