@@ -35,6 +35,8 @@ def lay_out(target: Path) -> None:
         text = (CHECKOUT / name).read_text()
         if name == GUIDE:
             text = with_lectures_apart(text, target)
+        elif name.startswith(GUIDE.removesuffix("md")):  # in another language
+            text = with_labs(text)
         write(target / name, with_links(name, text, known, target))
 
 

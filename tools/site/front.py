@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The parts of the navigation; a document that is in none of them is in the last but one.
-LEARN = ["docs/lecture-guide", "labs/index", "docs/workshop", "workshop/index"]
+LEARN = [
+    "docs/lecture-guide",
+    "docs/lecture-guide.zh",
+    "labs/index",
+    "docs/workshop",
+    "workshop/index",
+    "docs/exercises",
+    "docs/writing-labs",
+]
 USE = [
     "About tinybox <README>",
     "docs/cli",
@@ -34,7 +42,8 @@ TO_LEARN = """## To learn from
 
 - [Lectures](docs/lecture-guide.md): with the labs of each, and answers to questions from the audience
 - [Labs](labs/index.md): a question, a measurement, a verdict, and a control, each with a recorded run
-- [The workshop](docs/workshop.md): build a container runtime, [level by level](workshop/index.md)"""
+- [The workshop](docs/workshop.md): build a container runtime, [level by level](workshop/index.md)
+- [Exercises](docs/exercises.md): tasks on live boxes, checked on facts of the kernel"""
 TO_USE = """## To use
 
 - [What tinybox is, and how to install it](README.md)
