@@ -114,6 +114,11 @@ docs: $(READY)  ## update the parts of the documents that are made from the code
 	@$(VENV_PYTHON) -m tools.docker_words > docs/docker-words.md.new && mv docs/docker-words.md.new docs/docker-words.md
 	@$(VENV_PYTHON) -m tools.documents
 
+.PHONY: site
+site: setup  ## make the site in build/site; as root, run each lab for its page (a minute), and use the records otherwise
+	@[ "$$(id -u)" != 0 ] || tools/setup.sh images "$(TINYBOX)" alpine
+	@$(VENV_PYTHON) -m tools.site $(ARGS)
+
 .PHONY: bench
 bench: images  ## measure start-up against runc, crun, bwrap and podman
 	@$(SUDO) $(VENV_PYTHON) benchmarks/startup.py $(ARGS)
