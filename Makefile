@@ -67,7 +67,7 @@ run: setup  ## run a shell in a box; IMAGE=busybox CMD='echo hi' is another imag
 
 .PHONY: test
 test: setup test-packages  ## run the whole test suite, as root; make test ARGS='-k memory' selects tests
-	@$(VENV_PYTHON) -m pytest $(JUNIT) $(ARGS)
+	@$(VENV_PYTHON) -m tests.halves $(JUNIT) $(ARGS)
 
 .PHONY: test-v2
 test-v2: setup test-packages  ## run kernel and cli tests on pure cgroup v2, in virtual machines; more than an hour

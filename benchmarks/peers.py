@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import ExitStack
 
 IMAGE = "busybox"
@@ -43,11 +43,10 @@ class Command:
 
 
 class Interpreter:
-    """The Python API: one interpreter that runs a box for each line it reads, and prints the time in nanoseconds."""
+    """A peer that is one interpreter: it runs a box for each line that it reads, and prints the time in nanoseconds."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        self.name, self.note = "tinybox.run()", "the Python API: one import, then one call for each box"
-        self.arguments = [sys.executable, "-c", API]
+    def __init__(self, stack: ExitStack, name: str, note: str, *arguments: str) -> None:
+        self.name, self.note, self.arguments = name, note, list(arguments)
         pipe = subprocess.PIPE
         self.process = stack.enter_context(subprocess.Popen(self.arguments, stdin=pipe, stdout=pipe, text=True))
 
@@ -116,7 +115,8 @@ def tinybox(folder: Path, stack: ExitStack) -> Command:
 
 def api(folder: Path, stack: ExitStack) -> Interpreter:
     """Run boxes from one interpreter."""
-    peer = Interpreter(stack)
+    note = "the Python API: one import, then one call for each box"
+    peer = Interpreter(stack, "tinybox.run()", note, sys.executable, "-c", API)
     peer.milliseconds()
     return peer
 
@@ -218,11 +218,18 @@ def podman_run(folder: Path, stack: ExitStack) -> list[str]:
         stack.enter_context(Leavings())
         umount = ["umount", "--quiet", f"{folder}/podman/overlay"]
         stack.callback(subprocess.run, umount, check=False, capture_output=True)
-        check("tar", "-C", f"{folder}/rootfs", "-cf", f"{folder}/root.tar", ".")
-        check(*base, "import", "--quiet", f"{folder}/root.tar", IMAGE)
+        check(*base, "import", "--quiet", str(packed(folder)), IMAGE)
     # podman would raise these limits, which needs CAP_SYS_RESOURCE; lower limits are always allowed.
     ulimits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
     return [*base, "run", "--rm", *ulimits]
+
+
+def packed(folder: Path) -> Path:
+    """Pack the root as an archive, which podman imports, and return its path."""
+    archive = folder / "root.tar"
+    check("tar", "-C", f"{folder}/rootfs", "-cf", str(archive), ".")
+    archive.chmod(0o644)
+    return archive
 
 
 class Leavings:
@@ -258,17 +265,3 @@ class Leavings:
         for parent in [*Path("/sys/fs/cgroup").glob("libpod_parent"), *Path("/sys/fs/cgroup").glob("*/libpod_parent")]:
             for folder, _, _ in os.walk(parent, topdown=False):
                 yield Path(folder)
-
-
-PEERS: dict[str, Callable[[Path, ExitStack], Command | Interpreter]] = {
-    "tinybox run": tinybox,
-    "tinybox.run()": api,
-    "tinybox-oci run": tinybox_oci,
-    "runc run": runc,
-    "crun run": crun,
-    "bwrap": bwrap,
-    "podman run": podman,
-    "tinybox bridge": tinybox_bridge,
-    "podman bridge": podman_bridge,
-    "python -c pass": interpreter_alone,
-}

@@ -21,14 +21,33 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmarks.peers import PEERS, Command, Interpreter, Unavailable, root_of_image
+from benchmarks import peers, rootless
+from benchmarks.peers import Command, Interpreter, Unavailable
 from tinybox.isolation import namespaces
 from tinybox.linux import process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PR_SET_CHILD_SUBREAPER = 36
 REFERENCE = "runc run"
 MEMORY_RUNS = 3
+PEERS: dict[str, Callable[[Path, ExitStack], Command | Interpreter]] = {
+    "tinybox run": peers.tinybox,
+    "tinybox.run()": peers.api,
+    "tinybox-oci run": peers.tinybox_oci,
+    "runc run": peers.runc,
+    "crun run": peers.crun,
+    "bwrap": peers.bwrap,
+    "podman run": peers.podman,
+    "tinybox bridge": peers.tinybox_bridge,
+    "podman bridge": peers.podman_bridge,
+    "tinybox rootless": rootless.tinybox,
+    "podman rootless": rootless.podman,
+    "python -c pass": peers.interpreter_alone,
+}
 
 
 class Row:
@@ -93,7 +112,7 @@ def mebibytes(arguments: list[str], text: str = "") -> float:
 
 def prepare(folder: Path, stack: ExitStack) -> list[Row]:
     """Prepare every peer that is available here; each of the others gets a row with the reason."""
-    root_of_image(folder)
+    peers.root_of_image(folder)
     rows = []
     for name, build in PEERS.items():
         try:

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,17 +127,25 @@ def student() -> Iterator[Student]:
     for program in ("newuidmap", "newgidmap", "slirp4netns"):
         if shutil.which(program) is None:
             pytest.fail(f"{program} is missing: make test-packages installs it (uidmap, slirp4netns)")
+    with made() as user:
+        yield user
+
+
+@contextmanager
+def made() -> Iterator[Student]:
+    """Make the user with a home, and with the image busybox in the store there; remove the home at the end."""
     home = Path(tempfile.mkdtemp(prefix="tinybox-student-", dir="/var/tmp"))
-    user = Student(home)
-    for folder in (home, user.live):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        os.chown(folder, ID, ID)
-    place = home.with_suffix(".root")
-    place.mkdir()
-    os.mknod(place / "tun", stat.S_IFCHR, os.makedev(10, 200))
-    (place / "tun").chmod(0o666)  # as udev(7) sets it; a machine without udev has 600
-    done = user("pull", "busybox")
-    assert done.returncode == 0, done.stderr
-    yield user
-    shutil.rmtree(home)
-    shutil.rmtree(place)
+    user, place = Student(home), home.with_suffix(".root")
+    try:
+        for folder in (home, user.live):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            os.chown(folder, ID, ID)
+        place.mkdir()
+        os.mknod(place / "tun", stat.S_IFCHR, os.makedev(10, 200))
+        (place / "tun").chmod(0o666)  # as udev(7) sets it; a machine without udev has 600
+        done = user("pull", "busybox")
+        assert done.returncode == 0, done.stderr
+        yield user
+    finally:
+        shutil.rmtree(home)
+        shutil.rmtree(place)

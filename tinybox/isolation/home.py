@@ -57,13 +57,13 @@ def id_map(own: int, given: Sequence[Range]) -> list[str]:
     return words
 
 
-def enter(folder: str) -> tuple[int, str]:
+def enter(folder: str) -> str:
     """Join the home of this user, or make it; then take a mount namespace for this process alone; see setns(2).
 
-    *folder* is the run directory. This process must have one thread, and executes a program next: ptrace(2) and /proc
-    ask for rights over the user namespace in which the memory of a process was made, by execve(2). Return the number of
-    the open file that keeps the lock, also over execve(2), and a text: why a new home has no other id than 0, or "".
-    HostError: the kernel permits no user namespaces, or none with rights: see SWITCHES.
+    *folder* is the run directory. This process must have one thread. In general it executes a program next: ptrace(2)
+    and /proc ask for rights over the user namespace in which the memory of a process was made, by execve(2). Return why
+    a new home has no other id than 0, or "". HostError: the kernel permits no user
+    namespaces, or none with rights: see SWITCHES.
     """
     with Lock(os.path.join(folder, f"{FILE}.lock")):
         user_namespaces.home = os.open(os.path.join(folder, FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -75,8 +75,7 @@ def enter(folder: str) -> tuple[int, str]:
         process.unshare(process.CLONE_NEWNS)  # so a command sees the mounts of now, and leaves none
     except OSError as error:  # AppArmor lets a program make a user namespace, and denies it all rights in there
         raise HostError("rootless", f"no mount namespace can be made: {error.strerror}", cure()) from error
-    os.set_inheritable(user_namespaces.home, True)
-    return user_namespaces.home, lack
+    return lack
 
 
 def holder(fd: int, byte: int) -> int:
@@ -185,13 +184,9 @@ def _commands(pid: int, uid: int, gid: int) -> tuple[list[list[str]], str]:
 
 
 def _write_maps(commands: Sequence[list[str]]) -> int:
-    """Execute *commands* one after the other; return 0, or the exit status of one that failed; see posix_spawn(3)."""
-    for command in commands:
-        pid = os.posix_spawn(command[0], command, {})
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if status:
-            return abs(status)
-    return 0
+    """Execute *commands* at the same time; return 0, or the exit status of one that failed; see posix_spawn(3)."""
+    started = [os.posix_spawn(command[0], command, {}) for command in commands]
+    return max((abs(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])) for pid in started), default=0)
 
 
 def map_one(uid: int, gid: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _FOLDER = os.path.dirname(__file__)
-_STYLE, _SCRIPT, _PLACE = "@STYLE@", "@SCRIPT@", "@TRACE@"
+_PLACES = re.compile("@([A-Z]+)@")
 
 
 def page(events: list[dict[str, Any]]) -> str:
@@ -22,10 +23,15 @@ def page(events: list[dict[str, Any]]) -> str:
     return filled("page.html", json.dumps(events, ensure_ascii=False))
 
 
-def filled(template: str, data: str) -> str:
-    """Return the page *template*, a file of this folder, with the JSON text *data*, and what the pages share, in it."""
-    made = _read(template).replace(_STYLE, _read("page.css").strip()).replace(_SCRIPT, _read("page.js").strip())
-    return made.replace(_PLACE, data.replace("<", "\\u003c"))
+def filled(template: str, data: str, **parts: str) -> str:
+    """Return the page *template*, a file of this folder, with the JSON text *data*, and what the pages share, in it.
+
+    *parts* is more of a page's own HTML: ``body="..."`` takes the place of ``@BODY@``.
+    """
+    made = {name.upper(): text for name, text in parts.items()}
+    made |= {"STYLE": _read("page.css").strip(), "SCRIPT": _read("page.js").strip()}
+    made["TRACE"] = data.replace("<", "\\u003c")
+    return _PLACES.sub(lambda place: made.get(place[1], place[0]), _read(template))  # at once: words of a part stay
 
 
 def _read(name: str) -> str:

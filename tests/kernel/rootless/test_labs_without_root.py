@@ -12,8 +12,8 @@ from tinybox.lab import course
 __all__ = ["student"]
 
 pytestmark = [pytest.mark.root, pytest.mark.rootless]
-WORK = ("fork", "namespaces", "rootless", "ipc-shm", "lock", "cow-overlay")
-NEED_ROOT = ("pid", "cpu", "proc", "zombie", "cgroup-memory", "cgroup-pids")
+WORK = ("fork", "namespaces", "rootless", "ipc-shm", "lock", "cow-overlay", "job-control", "threads")
+NEED_ROOT = ("pid", "cpu", "proc", "zombie", "cgroup-memory", "cgroup-pids", "cgroup-by-hand")
 
 
 def test_labs_work_or_say_what_they_need(student: Student) -> None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from tinybox.isolation.cgroups import stats
 from tinybox.lab.course import Lab
+from tinybox.pictures.series import Axis, Curve, Curves
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
     from tinybox.lab.box import Box
 
 LIMIT, PERIODS = 0.2, 12
-SECOND = 10**9  # in nanoseconds
+PERIOD, SHOWN = 100.0, 5  # milliseconds of a period; how many of them are drawn
 GENEROUS = {"cpus": "1.0"}  # one process cannot use more: the group counts its time, and never throttles it
 
 
@@ -45,6 +46,21 @@ def window(bench: Bench, box: Box) -> tuple[float, int]:
     return (used(box) - before) / (time.monotonic_ns() - began), throttled(box) - held_before
 
 
+def draw(bench: Bench, box: Box, held: int) -> None:
+    """Note the CPU time of the box for a few periods, read again and again, beside the time of the clock."""
+    began, start, points = time.monotonic(), used(box), [(0.0, 0.0)]
+    while points[-1][0] < PERIOD * SHOWN:
+        points.append(((time.monotonic() - began) * 1000, (used(box) - start) / 1e6))
+    limit = [(0.0, 0.0), (PERIOD * SHOWN, PERIOD * SHOWN * LIMIT)]
+    thinned = [here for last, here in zip([(-1.0, -1.0), *points], points, strict=False) if here[1] > last[1]]
+    says = f"A level line is a time without CPU: in {held} of the {PERIODS} periods before, the box was throttled."
+    bench.draw(
+        Curves("CPU time of a busy box", says, f"cpu.stat of {box.container.cgroup.name}, read {len(points)} times",
+               Axis("milliseconds by the clock"), Axis("milliseconds of CPU time"),
+               [Curve("the box", [*thinned, points[-1]], "steps"), Curve("a fifth of the time", limit)])
+    )  # fmt: skip
+
+
 def check(bench: Bench, *, feature: bool) -> None:
     """Let a busy program run through some periods, and compare its CPU time with the time of the clock.
 
@@ -57,6 +73,7 @@ def check(bench: Bench, *, feature: bool) -> None:
         if feature and (share >= LIMIT * 1.4 or held <= PERIODS / 2):
             share, held = window(bench, box)
         name = box.container.cgroup.name
+        draw(bench, box, held)
     bench.on_host("share of a CPU", f"{share:.2f}", f"CPU time of the group {name} over time")
     bench.on_host("throttled periods", f"{held} of {PERIODS}", "nr_throttled in cpu.stat, after and before")
     if feature:

@@ -18,6 +18,7 @@ from tinybox.container.records import spec
 from tinybox.lab import inside
 from tinybox.lab.course import Lab
 from tinybox.linux import files
+from tinybox.pictures.series import Layer, Layers
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
@@ -76,7 +77,9 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.on_host("copied up", f"{copied.st_blocks * 512} bytes", f"blocks of upper/{WRITTEN}")
     if mark is not None:
         bench.on_host("deleted", f"{stat.filemode(mark.st_mode)} {mark.st_rdev}", f"stat upper/{DELETED}: mode, device")
-    bench.claim("the image below is unchanged", before == after and os.path.exists(f"{lower}/{DELETED}"))
+    kept = os.path.exists(f"{lower}/{DELETED}")
+    draw(bench, [(WRITTEN, f"{after.size} bytes"), *([(DELETED, "still there")] if kept else [])], copied, mark)
+    bench.claim("the image below is unchanged", before == after and kept)
     bench.claim("writing one byte copied the whole file up", copied is not None and copied.st_size == before.size + 1)
     bench.claim("a deletion is a character device 0:0", mark is not None and is_whiteout(mark))
 
@@ -87,6 +90,19 @@ def status(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except FileNotFoundError:
         return None
+
+
+def draw(
+    bench: Bench, below: list[tuple[str, str]], copied: os.stat_result | None, mark: os.stat_result | None
+) -> None:
+    """Note what each layer has of the two files, as one picture."""
+    upper = [(WRITTEN, f"{copied.st_size} bytes")] if copied else []
+    upper += [(DELETED, f"{stat.filemode(mark.st_mode)} 0:0, a whiteout")] if mark and is_whiteout(mark) else []
+    seen = [(WRITTEN, "from upper" if copied else "from lower"), *([] if mark else [(DELETED, "from lower")])]
+    layers = [Layer("what the box sees", seen), Layer("upper: its own", upper),
+              Layer("lower: the image", below)]  # fmt: skip
+    says = "The upper layer covers the lower one: the box sees the upper file, and no file that has a whiteout."
+    bench.draw(Layers("One byte written, one file deleted", says, "lstat(2) of the files in each directory", layers))
 
 
 def is_whiteout(mark: os.stat_result) -> bool:

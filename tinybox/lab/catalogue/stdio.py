@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 
 from tinybox.lab import inside, look
 from tinybox.lab.course import Lab
+from tinybox.pictures.series import Axis, Curve, Curves
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
+    from tinybox.lab.box import Box
 
 F_GETPIPE_SZ = 1032
 SIGPIPE_STATUS = 128 + 13
@@ -30,9 +32,9 @@ def write_for_ever(keeps_reader: bool) -> None:
     if keeps_reader:
         os.open("/proc/self/fd/1", os.O_RDONLY)
     inside.send(os.readlink("/proc/self/fd/1"))
-    inside.receive_line()
     while True:
-        os.write(1, b"x" * 4096)
+        inside.receive_line()
+        os.write(1, b"x" * mmap.PAGESIZE)
 
 
 def waiting(fd: int) -> int:
@@ -40,16 +42,30 @@ def waiting(fd: int) -> int:
     return int(struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0])
 
 
+def fill(bench: Bench, box: Box, size: int) -> None:
+    """Let the box write page by page, until it sleeps inside write(2); note how full the pipe is after each page."""
+    points: list[tuple[float, float]] = [(0, 0)]
+    while points[-1][1] < size:
+        box.send_line("write")
+        bench.until(lambda: waiting(box.output) > points[-1][1], "one more page in the pipe")
+        points.append((len(points), waiting(box.output)))
+    box.send_line("write")
+    says = f"After {len(points) - 1} calls of write(2) the pipe has {points[-1][1]} bytes; its size is {size}."
+    across, up, source = Axis("calls of write(2)"), Axis("bytes in the pipe"), "FIONREAD of ioctl(2), after each write"
+    filled, limit = Curve("filled", points), ("its size", size)
+    bench.draw(Curves("A pipe that no process reads", says, source, across, up, [filled], limit))
+
+
 def check(bench: Bench, *, feature: bool) -> None:
     """Let a box write into a pipe from which no process reads, then close the read end."""
     with bench.box(write_for_ever, not feature) as box:
         box_pipe = bench.in_box("pipe", box.receive(), "readlink /proc/self/fd/1")
-        box.send_line("write")
         host_pipe = bench.on_host(
             "pipe", os.readlink(f"/proc/self/fd/{box.output}"), f"readlink /proc/self/fd/{box.output}"
         )
         size = bench.on_host("size", fcntl.fcntl(box.output, F_GETPIPE_SZ), "F_GETPIPE_SZ of fcntl(2)")
-        bench.until(lambda: waiting(box.output) >= size and look.state(box.program) == "S", "the writer's sleep")
+        fill(bench, box, size)
+        bench.until(lambda: "pipe_w" in look.sleeps_in(box.program), "the writer's sleep")
         full = bench.on_host("bytes in it", waiting(box.output), "FIONREAD of ioctl(2)")
         bench.on_host("the writer sleeps in", look.sleeps_in(box.program), f"/proc/{box.program}/wchan")
         box.close_stdout()
@@ -63,7 +79,7 @@ def check(bench: Bench, *, feature: bool) -> None:
 LAB = Lab(
     question="A program in a box prints without end, and no process reads. How far does it get? And what happens when"
     " the reader closes the pipe?",
-    answer=f"{FULL} bytes; then it sleeps in the kernel and takes no CPU. When the last reader has closed the pipe, the"
+    answer=f"{FULL} bytes; then it sleeps in the kernel, in a write. When the last reader has closed the pipe, the"
     " write ends the program by signal 13: status 141.",
     control="the writer keeps the read end open itself: it sleeps on, and does not end with 141",
     check=check,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.lab import inside
 from tinybox.lab.course import Lab
+from tinybox.pictures.series import Axis, Curve, Curves
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
@@ -78,6 +79,25 @@ def need_steady(bench: Bench, alone: int, together: int, again: int) -> None:
     bench.need(slow > 1.05 * alone, f"a starved CPU: one worker did {alone} tasks a second, one for each CPU {slow}")
 
 
+def draw(bench: Bench, busy: dict[int, tuple[int, int]], blocking: dict[int, tuple[int, int]], cpus: int) -> None:
+    """Note the work of both kinds, compared with one worker's, and the context switches, as two pictures."""
+    across, kinds = Axis("workers", logarithmic=True), {"busy": busy, "waiting": blocking}
+    gains = [
+        Curve(name, [(size, done / max(1, rows[1][0])) for size, (done, _) in rows.items()])
+        for name, rows in kinds.items()
+    ]
+    most = {name: dict(curve.points)[64] for name, curve in zip(kinds, gains, strict=True)}
+    says = (
+        f"64 workers, against one: {most['busy']:.1f} times the work if busy, {most['waiting']:.0f} times if waiting."
+    )
+    bench.draw(Curves("More workers, more work?", says, "tasks a second, over those of one worker", across,
+                      Axis("times the work of one worker", logarithmic=True), gains))  # fmt: skip
+    switches = [Curve(name, [(size, moved) for size, (_, moved) in rows.items()]) for name, rows in kinds.items()]
+    says = f"Busy workers: {busy[cpus][1]} switches with {cpus} workers, {busy[64][1]} with 64."
+    bench.draw(Curves("Context switches against a worker's will", says, "ru_nivcsw of getrusage(2)", across,
+                      Axis("involuntary switches in a quarter of a second"), switches))  # fmt: skip
+
+
 def check(bench: Bench, *, feature: bool) -> None:
     """Measure the work of 1, 2, 4 ... 64 workers of both kinds."""
     cpus = len(os.sched_getaffinity(0))
@@ -92,6 +112,7 @@ def check(bench: Bench, *, feature: bool) -> None:
         source = "tasks a second; ru_nivcsw of getrusage(2)"
         bench.in_box(f"{size} busy", f"{busy[size][0]} a second, {busy[size][1]} switches", source)
         bench.in_box(f"{size} blocking", f"{blocking[size][0]} a second", "tasks a second")
+    draw(bench, busy, blocking, cpus)
     if feature:
         bench.need_fair()
         need_steady(bench, busy[1][0], busy[cpus][0], again[0])
