@@ -170,8 +170,9 @@ def test_pasta_is_the_way_out_without_slirp4netns(student: Student) -> None:
                        for pid in student.processes()}  # fmt: skip
     with outside() as port:
         ask = f"ping -c 1 -W 5 web | grep -c 'bytes from'; wget -qO- {OUTSIDE}:{port}"
+        ask += f"; timeout 1 wget -qO- 10.0.2.2:{PORT} 2>/dev/null || echo closed"  # the gateway
         seen = student.says("run", "--rm", "busybox", "sh", "-c", ask, env={"TINYBOX_NETWORK": "lab"}).splitlines()
-        assert seen == ["1", f"you are {OUTSIDE}"]
+        assert seen == ["1", f"you are {OUTSIDE}", "closed"]
     for number in (PORT, 80):
         done = student("run", "--rm", "-p", f"{number}:80", "busybox", "true", env=ON_A_BRIDGE)
         one_line(done, 125, f"port 0.0.0.0:{number}/tcp", "ip_unprivileged_port_start")
