@@ -185,4 +185,3 @@ def test_a_user_of_the_new_debian_needs_no_sudo(debian: Path) -> None:
     with own_network.of_the_machine():
         inside(debian, "apt-get", "-qq", "-y", "install", "make")
         assert inside(debian, "sh", "-c", AS_STUDENT, "sh", WALK) == SAID
-    assert inside(debian, "tinybox", "ps", "-aq") == ""
