@@ -24,5 +24,5 @@ def columns(most: int = 100) -> int:
 
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """Return the lines of *text*, each with at most *width* columns unless a word is longer; *indent* begins the others."""
+    """Return the lines of *text*: at most *width* columns unless a word is longer; *indent* begins the later ones."""
     return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]
