@@ -24,5 +24,5 @@ def columns(most: int = 100) -> int:
 
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """Return the lines of *text*: at most *width* columns unless a word is longer; *indent* begins the later ones."""
+    """Return the lines of *text*, of *width* columns unless a word is longer; *indent* begins all but the first."""
     return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]

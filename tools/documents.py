@@ -58,6 +58,8 @@ GROUND_UP = (
     "workshop",
     "workshop/catalogue",
     "workshop/solutions",
+    "exercises",
+    "exercises/catalogue",
     "compose/reading",
     "compose",
     "api",

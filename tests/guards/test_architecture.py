@@ -21,6 +21,7 @@ FLOORS = [
     {"container"},
     {"build"},
     {"oci", "lab", "doctor", "seeing", "compose", "workshop"},
+    {"exercises"},
     {"api"},
     {""},
     {"cli"},
