@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import textwrap
+import time
 
 from tinybox.errors import UsageError, printable
 from tinybox.seeing import inspecting, keyboard
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 KEYS = "Enter: do it   s: shell on the host   i: inspect   c: continue   q: undo everything and leave"
 ALL = "*"
+UNREAD = 0.7  # seconds in which nobody can read what `i` shows: an Enter so soon after it belongs to the `i`
 
 
 def named(options: list[str]) -> list[str]:
@@ -43,6 +45,14 @@ def check(wanted: list[str], plan: Plan) -> None:
             raise UsageError(f"--break-at {word}", "there is no such step", cure)
 
 
+def means(word: str, step: dict[str, Any], names: set[str]) -> bool:
+    """Return whether *word* means this step of a plan with the steps *names*.
+
+    A word that is the name of a step means that step only, and no other step with a manual page of this name.
+    """
+    return step["name"] == word if word in names else matches(word, step["name"], step["manual"])
+
+
 class Stops:
     """Stops before the *wanted* steps, and reads keys from the keyboard *board*."""
 
@@ -51,11 +61,15 @@ class Stops:
 
     def stop(self, step: dict[str, Any], observer: Observer) -> bool:
         """Stop before *step* if it is wanted; return whether it may be done."""
-        if not any(matches(word, step["name"], step["manual"]) for word in self.wanted):
+        names = observer.step_names()
+        if not any(means(word, step, names) for word in self.wanted):
             return True
         self._announce(step, observer)
+        shown = float("-inf")  # the time when the inspection was shown
         while True:
             key = self.board.key()
+            if key in ("\n", "\r") and time.monotonic() - shown < UNREAD:
+                continue  # `i` and Enter were typed as one
             if key in ("\n", "\r", " "):
                 return True
             if key == "c":
@@ -70,6 +84,7 @@ class Stops:
                 text = "".join(f"{printable(line)}\n" for line in inspecting.lines(observer.states()))
                 self.board.write(text.replace(observer.id, observer.id[:12]))
             self.board.write(f"{KEYS}\n")
+            shown = time.monotonic() if key == "i" else shown
 
     def _announce(self, step: dict[str, Any], observer: Observer) -> None:
         text = f"stopped before step {step['number']}, {LANES[step['lane']]}, {step['name']}: {step['says']}"
@@ -77,7 +92,7 @@ class Stops:
         pid = observer.child_pid()
         if pid and not self.explained:
             self.explained = True
-            lines.append(f"from another terminal: tinybox ns {observer.name}; lsns -p {pid}; nsenter -t {pid} -a")
+            lines.append(f"from another terminal: tinybox ns {observer.name}; lsns -p {pid}; nsenter -t {pid} -a -- sh")
         self.board.write("".join(f"{line}\n" for line in [*lines, KEYS]))
 
     def _shell(self, observer: Observer) -> None:
