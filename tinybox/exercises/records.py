@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import DamagedError
 from tinybox.exercises import course
-from tinybox.linux import files, ownership
+from tinybox.linux import descriptors, files, ownership
 from tinybox.linux.locks import Lock
 from tinybox.linux.quick_json import misfit
 
@@ -29,6 +29,7 @@ _CHECK = {"time!": int, "answer!": str, "passed!": bool, "missing!": str, "evide
 _ATTEMPT = {"seed!": range(course.SEEDS), "begun!": int, "ended": int, "is_ready!": bool, "hints!": range(100),
             "saw_solution!": bool, "facts!": {}, "checks!": [_CHECK]}  # fmt: skip
 SHAPE = {"attempts!": [_ATTEMPT]}
+LOCK = "lock"
 LONGEST = 1 << 24  # bytes of a record that are read
 
 
@@ -42,7 +43,13 @@ def folder(paths: Paths) -> str:
 
 def locked(paths: Paths) -> Lock:
     """Return the lock that a command holds while it starts, checks or ends an exercise; see flock(2)."""
-    return Lock(os.path.join(folder(paths), "lock"))
+    return Lock(os.path.join(folder(paths), LOCK))
+
+
+def lock_descriptors(paths: Paths) -> dict[int, tuple[int, int]]:
+    """Return this process's descriptors of the lock: a child that keeps one would hold the lock as long as it runs."""
+    lock = os.stat(os.path.join(folder(paths), LOCK))
+    return {fd: each for fd, each in descriptors.open_now().items() if each == (lock.st_dev, lock.st_ino)}
 
 
 class Record:

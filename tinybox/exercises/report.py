@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from tinybox.exercises.session import Verdict
 
 WORDS, HARD = re.compile("`[^`]*`"), "\xa0"  # a blank at which no line ends
-STARTED, INTERRUPTED, PASSED, TRIED, OPEN = "started", "interrupted", "passed", "not passed", "-"
+STARTED, DONE, INTERRUPTED = "started", "passed, runs", "interrupted"  # while its boxes are there
+PASSED, TRIED, OPEN = "passed", "not passed", "-"
 
 
 def state(record: Record) -> str:
-    """Return the state of an exercise in a word: of the open attempt, or without one the best result so far."""
+    """Return the state of an exercise: that of its open attempt, or if there is none, the best result so far."""
     attempt = record.open
     if attempt:
-        return STARTED if attempt["is_ready"] else INTERRUPTED
+        return INTERRUPTED if not attempt["is_ready"] else DONE if has_passed(attempt) else STARTED
     if any(has_passed(each) for each in record.attempts):
         return PASSED
     return TRIED if record.attempts else OPEN
