@@ -238,7 +238,8 @@ EXAMPLES = {
     "lab show": [Example("tinybox lab show pid", "Print the question, the idea and the control, without the answer.")],
     "lab run": [
         Example("tinybox lab run pid", "Run a lab; print the evidence and a verdict."),
-        Example("tinybox lab run --step pid", "Predict, press Enter, compare.", alone=False),
+        Example("tinybox lab run --step pid", "Type a prediction, press Enter, compare.", alone=False),
+        Example("tinybox lab run --hold pid", "Look at the box of the lab, until Enter.", alone=False),
         Example("tinybox lab run --markdown pid.md pid", "Write a page to hand in."),
         Example(
             "tinybox lab run --html epoll.html epoll",
@@ -251,6 +252,9 @@ EXAMPLES = {
             "tinybox lab run --json pid > ana.json; tinybox lab report -o room.html ana.json",
             "Make one page of the results that students hand in.",
         ),
+    ],
+    "lab new": [
+        Example("tinybox lab new --lab-dir labs two-clocks", "Write a lab of your own to begin with.", alone=False)
     ],
     "lab check": [
         Example("tinybox lab check pid", "Run the lab and its control, which must give the opposite result.")

@@ -61,10 +61,14 @@ class TextError(NamedTuple):
 
 
 class Bench:
-    """The bench of one run of a check; *seed* fixes the random numbers that the check draws."""
+    """The bench of one run of a check; *seed* fixes the random numbers that the check draws.
 
-    def __init__(self, image: str = "alpine", seed: int = 0) -> None:
-        self.image, self.random = image, random.Random(seed)
+    If it *holds*, boxes and processes live until the bench is closed, and not only until the end of their ``with``.
+    """
+
+    def __init__(self, image: str = "alpine", seed: int = 0, *, holds: bool = False) -> None:
+        self.image, self.random, self.holds = image, random.Random(seed), holds
+        self.guests: list[Guest] = []
         self.evidence: list[Evidence] = []
         self.claims: list[Claim] = []
         self.text_errors: list[TextError] = []
@@ -87,19 +91,27 @@ class Bench:
         """
         image, adapt = options.pop("image", self.image), options.pop("adapt", None)
         one = _started(image, command, {"network": "none", "rm": True, **options}, adapt)
-        try:
+        with self._ending(one):
             yield one
-        finally:
-            one.end()
 
     @contextlib.contextmanager
     def process(self, function: Callable[..., Any], *arguments: Any) -> Iterator[Guest]:
         """Keep a process of the host that runs *function*, in the lab's own namespaces; see fork(2)."""
         one = processes.fork(function, arguments)
-        try:
+        with self._ending(one):
             yield one
+
+    @contextlib.contextmanager
+    def _ending(self, one: Guest) -> Iterator[None]:
+        """End a box or a process at the end of the ``with``, or when the bench is closed if this bench holds."""
+        self.guests.append(one)
+        try:
+            yield
         finally:
-            one.end()
+            if self.holds:
+                self.closing(one.end)
+            else:
+                one.end()
 
     def folder(self) -> str:
         """Return a new directory of the host, removed after the check; not on /tmp, which may be an overlay."""

@@ -18,12 +18,15 @@ from tinybox.lab import catalogue, lectures, own_folders
 from tinybox.lab.bench import Bench, Inconclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType, ModuleType
     from typing import Protocol
 
     from tinybox.lab.bench import Claim, Evidence, TextError
+    from tinybox.lab.guest import Guest
     from tinybox.pictures.series import Picture
+
+    Held = Callable[["Result", list[Guest]], None]
 
     class Check(Protocol):
         """The function that measures: with the feature, or for the control without it."""
@@ -90,7 +93,7 @@ def ids() -> list[str]:
 def subject(name: str) -> str:
     """Return the first line of a lab's docstring, without importing the lab."""
     with open(_path(name), encoding="utf-8", errors="replace") as file:
-        return printable(file.readline().strip().removeprefix('"""').rstrip("."))
+        return printable(file.readline().strip().strip('"').rstrip("."))
 
 
 def load(name: str) -> Lab:
@@ -132,12 +135,26 @@ def _path(name: str) -> str:
     return path
 
 
-def conduct(lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int = 0) -> Result:
-    """Run one check, with or without the feature, and judge it by its claims."""
-    bench, began = Bench(image, seed), time.monotonic()
-    verdict, reason, broken = FAIL, "", False
+def conduct(
+    lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int = 0, held: Held | None = None
+) -> Result:
+    """Run one check, with or without the feature, and judge it by its claims.
+
+    *held*, if given, is called with the result, and with the boxes and processes that still live. They live until it
+    returns.
+    """
+    bench = Bench(image, seed, holds=held is not None)
+    with bench:
+        result = _judged(lab, bench, feature=feature)
+        if held is not None:
+            held(result, [guest for guest in bench.guests if guest.lives()])
+    return result
+
+
+def _judged(lab: Lab, bench: Bench, *, feature: bool) -> Result:
+    began, verdict, reason, broken = time.monotonic(), FAIL, "", False
     try:
-        with bench, _deadline(DEADLINE):
+        with _deadline(DEADLINE):
             lab.check(bench, feature=feature)
     except Inconclusive as error:
         verdict, reason = INCONCLUSIVE, str(error)

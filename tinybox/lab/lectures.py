@@ -31,7 +31,7 @@ LECTURES = (
     ),
     _lecture(
         "Life and death",
-        "fork exec states signals wait sigchld zombie orphan",
+        "fork exec states disk-sleep signals wait sigchld zombie orphan",
         "exit kill9 daemon nohup exec-family atexit segfault job-control nohup-shell",
     ),
     _lecture(

@@ -9,20 +9,21 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.container.planning.omissions import OMISSIONS
 from tinybox.errors import UsageError
 from tinybox.seeing import sample
 from tinybox.seeing.stepping import matches
+from tinybox.wrapping import columns, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tinybox.container.process.plan import Step
 
-WIDTH = 100
+CODE = 127  # columns of a line of code with its number
+WIDTH = columns()  # read once, when the command begins
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
@@ -70,10 +71,9 @@ def table() -> Iterator[str]:
     listed = entries()
     width = max(len(entry.step.name) for entry in listed)
     for entry in listed:
-        sentence = textwrap.shorten(entry.step.says, WIDTH - width - 7, placeholder=" ...")
-        yield f"{entry.lane:4}  {entry.step.name:{width}} {sentence}"
+        yield from wrapped(f"{entry.lane:4}  {entry.step.name:{width}} {entry.step.says}", WIDTH, " " * (width + 7))
     yield ""
-    yield f"Can be left out by `run --omit`: {', '.join(OMISSIONS)}"
+    yield from wrapped(f"Can be left out by `run --omit`: {', '.join(OMISSIONS)}", WIDTH)
 
 
 def pages(word: str) -> Iterator[str]:
@@ -87,7 +87,7 @@ def pages(word: str) -> Iterator[str]:
 def page(entry: Entry) -> Iterator[str]:
     """Yield the page of one step."""
     step, act = entry.step, entry.step.act
-    yield f"{step.name}: {step.says}"
+    yield from wrapped(f"{step.name}: {step.says}", WIDTH)
     yield f"done by: {entry.lane}; see {step.manual}"
     yield ""
     module = inspect.getmodule(act)
@@ -95,7 +95,7 @@ def page(entry: Entry) -> Iterator[str]:
     yield from _paragraph("What the kernel does" if of_kernel else "The idea", inspect.getdoc(module) or "")
     yield from _paragraph("What the step does", inspect.getdoc(act) or "")
     yield "The call"
-    yield from textwrap.wrap(step.call(), WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+    yield from wrapped(f"  {step.call()}", WIDTH, "    ")
     yield ""
     without = [
         f"{omission.warns} Try it: tinybox run --omit {omission.name} ..."
@@ -105,12 +105,14 @@ def page(entry: Entry) -> Iterator[str]:
     yield from _paragraph("Without it", " ".join(without))
     lines, first = inspect.getsourcelines(act)
     yield f"The lines: {os.path.relpath(inspect.getsourcefile(act) or '', CHECKOUT)}:{first}"
-    yield from (f"{number:5}  {line.rstrip()}" for number, line in enumerate(lines, first))
+    for number, line in enumerate(lines, first):
+        margin = len(line) - len(line.lstrip())
+        yield from wrapped(f"{number:5}  {line.rstrip()}", columns(CODE), " " * (margin + 11))
 
 
 def _paragraph(title: str, text: str) -> Iterator[str]:
     if text:
         yield title
         for part in text.split("\n\n"):
-            yield from textwrap.wrap(part, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+            yield from wrapped(f"  {part}", WIDTH, "  ")
             yield ""

@@ -13,6 +13,7 @@ import textwrap
 
 from tinybox.errors import printable
 from tinybox.linux import capability, proc
+from tinybox.wrapping import columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Event: TypeAlias = dict[str, Any]
 
-WIDTH = 100
+WIDTH = columns()  # read once, when the command begins
 MARGIN = " " * 9
 COLOURS = {"parent": "36", "child": "35", "bold": "1", "dim": "2", "new": "32", "gone": "31", "call": "33"}
 LANES = {"parent": "host", "child": "box"}

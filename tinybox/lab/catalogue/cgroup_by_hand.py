@@ -28,28 +28,24 @@ NAME = "by-hand-"
 
 
 def fork_many(most: int) -> None:
-    """On the host: after a line, fork until fork(2) fails, or *most* children exist; after another, end them."""
+    """On the host: after a line, fork until fork(2) fails, or *most* children exist; they end with this process."""
     inside.send("ready")
     inside.receive_line()
-    children: list[int] = []
-    parent = os.getpid()
-    refusal = "none"
-    while len(children) < most and refusal == "none":
+    children, refusal, parent = 0, "none", os.getpid()
+    while children < most and refusal == "none":
         try:
-            children.append(os.fork())
+            child = os.fork()
         except OSError as error:
             refusal = errno.errorcode[error.errno or 0]
         else:
-            if children[-1] == 0:
+            children += 1
+            if child == 0:
                 process.set_parent_death_signal(signal.SIGKILL)
                 while os.getppid() == parent:  # it is not, if the parent was killed before that line
                     signal.pause()
                 os._exit(0)
-    inside.send([len(children), refusal])
-    inside.receive_line()
-    for child in children:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    inside.send([children, refusal])
+    signal.pause()
 
 
 def make(path: str) -> None:
@@ -115,8 +111,6 @@ def check(bench: Bench, *, feature: bool) -> None:
             members = bench.on_host("members", len(files.processes(mine)), "wc -l < $G/cgroup.procs")
             bench.on_host("its children, then errno", f"{children}, {refusal}", "fork(2), again and again")
             busy = bench.on_host("rmdir while it has members", why_not_rmdir(mine), "rmdir $G")
-            guest.send_line("end")
-            guest.wait()
     bench.claim("mkdir alone made the files, and the limit was max", made > 1 and first == "max")
     bench.claim("the process is in the group, after one write", place.endswith(f"/{os.path.basename(mine)}"))
     bench.claim("its children were born there", members == children + 1)

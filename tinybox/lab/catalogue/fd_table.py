@@ -9,19 +9,28 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tinybox.lab import inside, look
 from tinybox.lab.course import Lab
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
+    from tinybox.lab.box import Box
 
 PATH, TEXT = "/tmp/text", b"0123456789"
 BY_PARENT, BY_CHILD = 3, 2  # bytes read
 
 
-def fill_table(copies: bool) -> dict[str, Any]:
+def close_first(first: int, third: int) -> None:
+    """Be a child, which has a table of its own: close the first descriptor; send what the third and open(2) give."""
+    os.close(first)
+    rest = os.pread(third, 3, os.lseek(third, 0, os.SEEK_CUR)).decode()  # pread(2) does not move the offset
+    inside.send({"next bytes": rest, "lowest": os.open("/dev/null", os.O_RDONLY), "closed": first})
+    os._exit(0)
+
+
+def fill_table(copies: bool) -> None:
     """In the box: get three descriptors of one file, read from the first one in two processes, and stay."""
     with open(PATH, "wb") as file:
         file.write(TEXT)
@@ -34,10 +43,10 @@ def fill_table(copies: bool) -> dict[str, Any]:
     os.wait()
     fcntl.fcntl(first, fcntl.F_SETFL, os.O_NONBLOCK)
     inside.send({"open": first, "open again": again, "dup" if copies else "open, not dup": third})
+    if os.fork() == 0:
+        close_first(first, third)
+    os.wait()
     inside.receive_line()
-    os.close(first)
-    lowest = os.open("/dev/null", os.O_RDONLY)
-    return {"next bytes": os.read(third, 3).decode(), "lowest": lowest, "closed": first}
 
 
 def described(pid: int, fd: int) -> dict[str, str]:
@@ -46,7 +55,7 @@ def described(pid: int, fd: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
-def redirected(bench: Bench, box: Any, streams: str) -> str:
+def redirected(bench: Bench, box: Box, streams: str) -> str:
     """Let a shell of the box write to both streams, redirected as *streams* says; return what the file has then."""
     script = f"{{ printf aaaa; printf bb >&2; }} {streams}; cat /tmp/out"
     written: str = box.run("sh", "-c", script).output
@@ -56,20 +65,18 @@ def redirected(bench: Bench, box: Any, streams: str) -> str:
 def check(bench: Bench, *, feature: bool) -> None:
     """Read five bytes through one descriptor of a file, and compare the offsets of all."""
     with bench.box(fill_table, feature, tmpfs=["/tmp"]) as box:
-        table = box.receive()
+        table, later = box.receive(), box.receive()
         pid, found = box.program, []
         for name, fd in table.items():
             found.append(described(pid, fd))
             bench.on_host(f"fd {fd}, from {name}: file", os.readlink(f"/proc/{pid}/fd/{fd}"), f"ls -l /proc/{pid}/fd")
             figures = f"{found[-1]['pos']} {found[-1]['flags']}"
             bench.on_host(f"fd {fd}, from {name}: offset, flags", figures, f"/proc/{pid}/fdinfo/{fd}")
-        box.send_line("close the first")
-        later = box.receive()
     with bench.box("sh", "-c", "read line", tmpfs=["/tmp"]) as shell:
         shared = redirected(bench, shell, ">/tmp/out 2>&1" if feature else ">/tmp/out 2>/tmp/out")
         separate = redirected(bench, shell, ">/tmp/out 2>/tmp/out")
-    bench.in_box("then read through the third", later["next bytes"], "read(2), after close(2) of the first")
-    bench.in_box("the next open(2) gives", later["lowest"], "open(2) of /dev/null")
+    bench.in_box("a child closes the first; the third gives", later["next bytes"], "close(2), pread(2) at its offset")
+    bench.in_box("then open(2) gives", later["lowest"], "open(2) of /dev/null")
     first, again, third = (int(one["pos"]) for one in found)
     bench.claim("parent and child have moved one offset together", first == BY_PARENT + BY_CHILD)
     bench.claim("the second open has an offset of its own, still 0", again == 0)

@@ -1,8 +1,9 @@
 """The search for init: which program becomes PID 1, and what it restarts.
 
 A kernel that is told nothing else tries four names, and the first that it can execute becomes PID 1 (init.rst of its
-documentation; no box can measure that). This lab does the same search in a box, with execve(2) as PID 1, and gets the
-image's own init. Its table /etc/inittab says what to start, and what to start again when it ends, in whatever way.
+documentation; no box can measure that, but the kernel notes each name in its log). This lab does the same search in a
+box, with execve(2) as PID 1, and gets the image's own init. Its table /etc/inittab says what to start, and what to
+start again when it ends, in whatever way.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 from tinybox.lab import inside, look
@@ -46,7 +49,8 @@ def search(missing: list[str], table: str) -> None:
 
 def became(bench: Bench, box: Box, which: str) -> str:
     """Wait until PID 1 of a box is another program; return the name that was executed, and note all that failed."""
-    bench.until(lambda: not look.text(f"/proc/{box.pid}/comm").startswith("lab:"), "another program as PID 1")
+    python = os.readlink("/proc/self/exe")
+    bench.until(lambda: os.readlink(f"/proc/{box.pid}/exe") != python, "another program as PID 1")
     failed = []
     while box.has_output() and (line := box.read_line()).startswith("["):
         failed.append(json.loads(line))
@@ -68,10 +72,18 @@ def services(box: Box) -> dict[str, int]:
     return {line: pid for line, pid in found.items() if line in (KILLED, ENDED, ONCE)}
 
 
+def said() -> str:
+    """Return what the kernel's log says about the programs that it has tried as init, if it still does; dmesg(1)."""
+    done = subprocess.run(["dmesg"], capture_output=True, text=True, check=False) if shutil.which("dmesg") else None
+    lines = done.stdout.splitlines() if done else []
+    return "; ".join(line.partition("] ")[2] for line in lines if line.endswith(" as init process")) or "nothing"
+
+
 def check(bench: Bench, *, feature: bool) -> None:
     """Search for init in two boxes; end three services of the first, and see which of them come back."""
     chosen = " ".join(word for word in look.text("/proc/cmdline").split() if word.startswith(CHOOSES)) or "no word"
     bench.on_host("PID 1", f"{look.text('/proc/1/comm')}; chosen by: {chosen}", "/proc/1/comm, /proc/cmdline")
+    bench.on_host("the kernel's log says", said(), "dmesg | grep 'as init process'")
     again = "respawn" if feature else "once"
     table = f"::{again}:{KILLED}\n::{again}:{ENDED}\n::once:{ONCE}\n"
     with bench.box(search, [], table, init="none") as box:

@@ -68,27 +68,30 @@ def check(bench: Bench, *, feature: bool) -> None:
         terminal.type(PIPELINE)
         job = [pid for pid in terminal.sleepers(4) if pid != other]
         groups = {int(look.stat(pid, 5)) for pid in job}
-        bench.on_host("groups of the pipeline", groups, "field 5 of /proc/PID/stat of its three processes")
+        where = f"field 3 of /proc/PID/stat, PID {', '.join(map(str, job))}; tcgetpgrp(3)"
+        bench.on_host("groups of the pipeline", ", ".join(map(str, groups)), where.replace("3", "5", 1).split(";")[0])
         bench.on_host("group of the shell", look.stat(shell.pid, 5), f"field 5 of /proc/{shell.pid}/stat")
         job_group, began = min(groups), states(job)
         at_first = bench.on_host("in the foreground", terminal.foreground(), "tcgetpgrp(3) of the terminal's master")
         os.write(shell.master, CTRL_Z)
         stopped = terminal.become(job, "T", shell.pid, 30 if feature else 0.3)
-        bench.on_host("after Ctrl-Z", f"{stopped}, foreground {terminal.foreground()}", "field 3; tcgetpgrp(3)")
+        bench.on_host("after Ctrl-Z", f"{stopped}, foreground {terminal.foreground()}", where)
         resumed, back = "", 0
         if feature:
             terminal.type("bg")
             resumed = terminal.become(job, "S", shell.pid)
-            bench.on_host("after bg", f"{resumed}, foreground {terminal.foreground()}", "field 3; tcgetpgrp(3)")
+            bench.on_host("after bg", f"{resumed}, foreground {terminal.foreground()}", where)
             terminal.type("fg")
             terminal.become(job, "S", job_group)
             back = bench.on_host("after fg: in the foreground", terminal.foreground(), "tcgetpgrp(3)")
         os.kill(job[0], signal.SIGINT)
         bench.until(lambda: look.state(job[0]) in "ZX", "the end of one process")
-        one = bench.on_host(f"after kill -INT {job[0]}", states(job), "field 3; X: the process is gone")
+        one = bench.on_host(f"after kill -INT {job[0]}", states(job), "field 3 of the same; X: the process is gone")
         os.write(shell.master, CTRL_C)
         bench.until(lambda: set(states(job)) <= {"X", "Z"}, "the end of the pipeline")
-        left = bench.on_host("after Ctrl-C", states([*job, other]), "field 3 of the pipeline, then of the job with &")
+        left = bench.on_host(
+            "after Ctrl-C", states([*job, other]), f"field 3 of the pipeline, then of the job with &: {other}"
+        )
     bench.claim("the pipeline is one group, in the foreground; the shell is not in it",
                 groups == {at_first} != {shell.pid})  # fmt: skip
     bench.claim("Ctrl-Z stops all of it, bg lets it go on: S, T, S", [began, stopped, resumed] == ["SSS", "TTT", "SSS"])

@@ -132,7 +132,7 @@ def check(bench: Bench, *, feature: bool) -> None:
     for name, text in (("listed", "job in the list"), ("disowned", "job after disown"), ("exit", "job after exit")):
         bench.on_host(text, told(came[name], senders), "sigwaitinfo(2) in the job: si_signo, si_pid, si_code")
     (status, lives), hup = in_ash(bench), signal.SIGHUP.value
-    bench.text_says("closing a terminal sends SIGTERM", f"the leader got signal {first[0]}", refuted=first[0] == hup)
+    bench.text_says("closing a terminal sends SIGTERM", f"its leader got {told(first, {})}", refuted=first[0] == hup)
     bench.claim("the kernel sends SIGHUP to the leader of the session", (first[0], first[2]) == (hup, SI_KERNEL))
     bench.claim("bash sends SIGHUP to the jobs in its list", came["listed"] == [hup, closed.leader.pid, SI_USER])
     bench.claim("after disown, or after exit, it sends none", hup not in (came["disowned"][0], came["exit"][0]))

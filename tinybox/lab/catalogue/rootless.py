@@ -57,12 +57,12 @@ def check(bench: Bench, *, feature: bool) -> None:
     with bench.process(become_root, f"{folder}/users", f"{folder}/closed", feature) as guest:
         seen = guest.receive()
         outside = look.text(f"/proc/{guest.pid}/uid_map").split()
-        number = look.status(guest.pid, "Uid").split()[1]
+        number, pid = look.status(guest.pid, "Uid").split()[1], guest.pid
     owner = os.stat(f"{folder}/users/made").st_uid
     bench.in_box("user id", seen["id"], "geteuid(2) in the namespace")
-    bench.on_host("user id", number, "Uid in /proc/PID/status")
+    bench.on_host("user id", number, f"Uid in /proc/{pid}/status")
     bench.in_box("its map: inside, outside, length", " ".join(seen["map"]) or "none", "/proc/self/uid_map")
-    bench.on_host("its map: inside, outside, length", " ".join(outside) or "none", "/proc/PID/uid_map")
+    bench.on_host("its map: inside, outside, length", " ".join(outside) or "none", f"/proc/{pid}/uid_map")
     bench.in_box("owner of its file", seen["owner"], "fstat(2) in the namespace")
     bench.on_host("owner of its file", owner, "stat(2)")
     bench.in_box("capabilities", seen["capabilities"], "CapEff in /proc/self/status")

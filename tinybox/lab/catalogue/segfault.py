@@ -99,7 +99,9 @@ def check(bench: Bench, *, feature: bool) -> None:
     """Make faults in a box, and read the reason, the address, the status and the core file of each."""
     bench.need(tracing.allowed(), "this host allows no ptrace(2)")
     pattern = bench.on_host("core_pattern", look.text(PATTERN), f"cat {PATTERN}")
-    files = not pattern.startswith(("|", "/", "@"))  # the core file belongs into the working directory: core(5)
+    files = (
+        not pattern.startswith(("|", "@")) and "/" not in pattern
+    )  # the core file belongs into the working directory: core(5)
     sizes = (CORE_SIZE, NO_CORE) if files else (NO_PIPE, NO_PIPE)
     with bench.box(crash, feature, *sizes, tmpfs=["/tmp"]) as box:
         found = box.receive()

@@ -113,7 +113,7 @@ def starve(bench: Bench, name: str, closes_door: bool) -> int:
     with bench.box(queue, closes_door, tmpfs=["/tmp"]) as box:
         pid = bench.until(lambda: look.children(box.program), "the writer")[0]
         bench.until(look.asleep(pid, "lock"), "the writer's sleep")
-        source = f"/proc/{pid}/stat, /proc/{pid}/wchan"
+        source = f"/proc/{pid}/stat, /proc/{pid}/wchan, before the readers take turns"
         bench.on_host(f"{name}: the writer", f"{look.state(pid)} in {look.sleeps_in(pid)}", source)
         box.send_line("go")
         waited: int = box.receive()
