@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import DamagedError
 from tinybox.exercises import course
-from tinybox.linux import descriptors, files, ownership
-from tinybox.linux.locks import Lock
+from tinybox.linux import files
 from tinybox.linux.quick_json import misfit
 
 if TYPE_CHECKING:
@@ -29,27 +28,7 @@ _CHECK = {"time!": int, "answer!": str, "passed!": bool, "missing!": str, "evide
 _ATTEMPT = {"seed!": range(course.SEEDS), "begun!": int, "ended": int, "is_ready!": bool, "hints!": range(100),
             "saw_solution!": bool, "facts!": {}, "checks!": [_CHECK]}  # fmt: skip
 SHAPE = {"attempts!": [_ATTEMPT]}
-LOCK = "lock"
 LONGEST = 1 << 24  # bytes of a record that are read
-
-
-def folder(paths: Paths) -> str:
-    """Return ROOT/exercises, which is made if it is missing; HostError: another user could have filled it."""
-    path = os.path.join(paths.root, "exercises")
-    ownership.check_inside(paths.root, ("exercises",))
-    os.makedirs(path, 0o700, exist_ok=True)
-    return path
-
-
-def locked(paths: Paths) -> Lock:
-    """Return the lock that a command holds while it starts, checks or ends an exercise; see flock(2)."""
-    return Lock(os.path.join(folder(paths), LOCK))
-
-
-def lock_descriptors(paths: Paths) -> dict[int, tuple[int, int]]:
-    """Return this process's descriptors of the lock: a child that keeps one would hold the lock as long as it runs."""
-    lock = os.stat(os.path.join(folder(paths), LOCK))
-    return {fd: each for fd, each in descriptors.open_now().items() if each == (lock.st_dev, lock.st_ino)}
 
 
 class Record:

@@ -7,6 +7,7 @@ import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
+from tinybox import wrapping
 from tinybox.errors import printable
 from tinybox.exercises import course, session
 
@@ -55,8 +56,8 @@ def wrapped(text: str, width: int) -> list[str]:
     lines: list[str] = []
     for line in text.splitlines():
         kept = WORDS.sub(lambda match: match[0].replace(" ", HARD), line)
-        wrapped_line = textwrap.wrap(kept, width, break_on_hyphens=False, break_long_words=False)
-        lines += [line] if line.startswith(" ") else [each.replace(HARD, " ") for each in wrapped_line]
+        short = [each.replace(HARD, " ") for each in wrapping.wrapped(kept, width)]
+        lines += [line] if line.startswith(" ") else short
     return lines
 
 

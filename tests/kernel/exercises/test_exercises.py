@@ -19,7 +19,7 @@ from tinybox.container import control
 from tinybox.container.monitor import background
 from tinybox.container.records.paths import Paths
 from tinybox.errors import ConflictError, StateError
-from tinybox.exercises import course, records, report, session
+from tinybox.exercises import course, locking, report, session
 from tinybox.exercises.records import Record
 from tinybox.exercises.scene import LABEL
 
@@ -200,4 +200,4 @@ def test_a_box_that_was_made_again_is_another_one(tinybox: Command) -> None:
     with pytest.raises(StateError, match="it is not started"):
         session.check(paths, "end-143")
     assert tinybox("ps", "-aq", "--filter", f"name={name}").stdout == ""
-    assert records.folder(paths) == f"{tinybox.root}/exercises"
+    assert locking.folder(paths) == f"{tinybox.root}/exercises"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 import click
 
+from tinybox import wrapping
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.cli.pulling import with_image
 from tinybox.container.records import host
@@ -78,14 +78,14 @@ def show(name: str) -> None:
         needs = course.load(name).needs
         lines = [pages.heading(name), course.idea(name)]
         lines += [f"It needs {needs}."] if needs else []
-        print("\n".join(line for each in lines for line in pages.wrapped(each, _width())))
+        print("\n".join(line for each in lines for line in pages.wrapped(each, wrapping.columns())))
         print(f"Begin: tinybox exercise start {name}")
         return
     _print_task(record, session.started(record))
 
 
 def _print_task(record: Record, attempt: Attempt) -> None:
-    print("\n".join(pages.task(record, attempt, _width())))
+    print("\n".join(pages.task(record, attempt, wrapping.columns())))
 
 
 @exercise.command("hint")
@@ -94,7 +94,7 @@ def hint(name: str) -> None:
     """Show one more hint; the results count them."""
     shown, count = session.hint(Paths(), name)
     for number, each in enumerate(shown, 1):
-        print("\n".join(pages.wrapped(f"Hint {number} of {count}: {each}", _width())))
+        print("\n".join(pages.wrapped(f"Hint {number} of {count}: {each}", wrapping.columns())))
 
 
 @exercise.command("check")
@@ -107,7 +107,7 @@ def check(name: str, answer: tuple[str, ...]) -> int:
     something is missing.
     """
     found = session.check(Paths(), name, " ".join(answer))
-    print("\n".join(pages.verdict(name, found, _width())))
+    print("\n".join(pages.verdict(name, found, wrapping.columns())))
     return int(not found.passed)
 
 
@@ -115,7 +115,7 @@ def check(name: str, answer: tuple[str, ...]) -> int:
 @NAME
 def solution(name: str) -> None:
     """Print a solution; the results note it."""
-    print("\n".join(pages.wrapped(session.solution(Paths(), name), _width())))
+    print("\n".join(pages.wrapped(session.solution(Paths(), name), wrapping.columns())))
 
 
 @exercise.command("end")
@@ -154,8 +154,3 @@ def report_results(chosen: tuple[str, ...], *, as_json: bool, markdown: bool) ->
         print(json.dumps(found, indent=2))
         return
     print("\n".join(pages.markdown(found, os.environ.get("SUDO_USER") or os.environ.get("USER") or "a student")))
-
-
-def _width() -> int:
-    """Return how many columns a text may have: those of the terminal, at most 100."""
-    return min(shutil.get_terminal_size().columns, 100)
