@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.container.planning.omissions import OMISSIONS
 from tinybox.errors import UsageError
-from tinybox.seeing import sample
+from tinybox.seeing import ideas, sample
 from tinybox.seeing.stepping import matches
 
 if TYPE_CHECKING:
@@ -65,52 +65,56 @@ def find(word: str) -> list[Entry]:
     return found
 
 
-def table() -> Iterator[str]:
+def table(wide: int = WIDTH) -> Iterator[str]:
     """Yield a line for each step, with lane, name and sentence; and a line of what `--omit` can leave out."""
     listed = entries()
     width = max(len(entry.step.name) for entry in listed)
     for entry in listed:
-        sentence = textwrap.shorten(entry.step.says, WIDTH - width - 7, placeholder=" ...")
+        sentence = textwrap.shorten(entry.step.says, wide - width - 7, placeholder=" ...")
         yield f"{entry.lane:4}  {entry.step.name:{width}} {sentence}"
     yield ""
-    yield f"Can be left out by `run --omit`: {', '.join(OMISSIONS)}"
+    yield from textwrap.wrap(f"Can be left out by `run --omit`: {', '.join(OMISSIONS)}", wide)
 
 
-def pages(word: str) -> Iterator[str]:
+def pages(word: str, wide: int = WIDTH) -> Iterator[str]:
     """Yield the pages of the steps whose name or manual page is *word*."""
     for number, entry in enumerate(find(word)):
         if number:
-            yield "\n" + "-" * WIDTH + "\n"
-        yield from page(entry)
+            yield "\n" + "-" * wide + "\n"
+        yield from page(entry, wide)
 
 
-def page(entry: Entry) -> Iterator[str]:
+def page(entry: Entry, wide: int = WIDTH) -> Iterator[str]:
     """Yield the page of one step."""
     step, act = entry.step, entry.step.act
     yield f"{step.name}: {step.says}"
     yield f"done by: {entry.lane}; see {step.manual}"
     yield ""
+    idea, what_goes_wrong = ideas.of(step.name)
+    yield from textwrap.wrap(idea, wide, break_on_hyphens=False)
+    yield ""
     module = inspect.getmodule(act)
     of_kernel = module and module.__name__.startswith(("tinybox.linux.", "tinybox.isolation."))
-    yield from _paragraph("What the kernel does" if of_kernel else "The idea", inspect.getdoc(module) or "")
-    yield from _paragraph("What the step does", inspect.getdoc(act) or "")
+    yield from _paragraph("What the kernel does" if of_kernel else "The idea", inspect.getdoc(module) or "", wide)
+    yield from _paragraph("What the step does", inspect.getdoc(act) or "", wide)
     yield "The call"
-    yield from textwrap.wrap(step.call(), WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+    yield from textwrap.wrap(step.call(), wide, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
     yield ""
-    without = [
+    without = [what_goes_wrong] * bool(what_goes_wrong)
+    without += [
         f"{omission.warns} Try it: tinybox run --omit {omission.name} ..."
         for omission in OMISSIONS.values()
         if omission.covers(step)
     ]
-    yield from _paragraph("Without it", " ".join(without))
+    yield from _paragraph("Without it", " ".join(without), wide)
     lines, first = inspect.getsourcelines(act)
     yield f"The lines: {os.path.relpath(inspect.getsourcefile(act) or '', CHECKOUT)}:{first}"
     yield from (f"{number:5}  {line.rstrip()}" for number, line in enumerate(lines, first))
 
 
-def _paragraph(title: str, text: str) -> Iterator[str]:
+def _paragraph(title: str, text: str, wide: int) -> Iterator[str]:
     if text:
         yield title
         for part in text.split("\n\n"):
-            yield from textwrap.wrap(part, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+            yield from textwrap.wrap(part, wide, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
             yield ""
