@@ -49,6 +49,19 @@ EXAMPLES = {
         ),
         Example("tinybox run --dry-run busybox true", "Print the plan with its manual pages; do nothing."),
     ],
+    "watch": [
+        Example(
+            "tinybox watch web",
+            "Show host and box side by side on this terminal, a look each second; q ends.",
+            alone=False,
+        ),
+        Example("tinybox watch --html watch.html --looks 2 web", "Record two looks as a page that needs no server."),
+        Example(
+            "tinybox watch --serve web",
+            "Print an address for a browser on this machine; Ctrl-C ends.",
+            alone=False,
+        ),
+    ],
     "checkpoint create": [
         Example(
             "tinybox checkpoint create web before-lunch",
@@ -225,7 +238,8 @@ EXAMPLES = {
     "lab show": [Example("tinybox lab show pid", "Print the question, the idea and the control, without the answer.")],
     "lab run": [
         Example("tinybox lab run pid", "Run a lab; print the evidence and a verdict."),
-        Example("tinybox lab run --step pid", "Predict, press Enter, compare.", alone=False),
+        Example("tinybox lab run --step pid", "Type a prediction, press Enter, compare.", alone=False),
+        Example("tinybox lab run --hold pid", "Look at the box of the lab, until Enter.", alone=False),
         Example("tinybox lab run --markdown pid.md pid", "Write a page to hand in."),
         Example(
             "tinybox lab run --html epoll.html epoll",
@@ -238,6 +252,9 @@ EXAMPLES = {
             "tinybox lab run --json pid > ana.json; tinybox lab report -o room.html ana.json",
             "Make one page of the results that students hand in.",
         ),
+    ],
+    "lab new": [
+        Example("tinybox lab new --lab-dir labs two-clocks", "Write a lab of your own to begin with.", alone=False)
     ],
     "lab check": [
         Example("tinybox lab check pid", "Run the lab and its control, which must give the opposite result.")
@@ -254,6 +271,26 @@ EXAMPLES = {
         Example("tinybox workshop check", "Go on: check the first level that has not passed.", alone=False),
     ],
     "workshop solution": [Example("tinybox workshop solution 2", "Print a program that passes.")],
+    "exercise": [],
+    "exercise list": [Example("tinybox exercise list", "List the exercises, and which of them are started or passed.")],
+    "exercise start": [
+        Example("tinybox exercise start --seed 7 hidden-file", "Make the box of this exercise, and read the task."),
+        Example("tinybox exercise start --again hidden-file", "Make it again, with the same numbers.", alone=False),
+    ],
+    "exercise show": [Example("tinybox exercise show hidden-file", "Read what it is about; if started, the task.")],
+    "exercise hint": [Example("tinybox exercise hint hidden-file", "Show one more hint.", alone=False)],
+    "exercise check": [
+        Example("tinybox exercise check hidden-file WORD", "Check an answer: 0 if it is right, else 1.", alone=False),
+        Example("tinybox exercise check zombies", "Check what you have changed in the box.", alone=False),
+    ],
+    "exercise solution": [
+        Example("tinybox exercise solution hidden-file", "Print a solution; the results note it.", alone=False)
+    ],
+    "exercise end": [Example("tinybox exercise end --all", "Remove all boxes of exercises; the results stay.")],
+    "exercise report": [
+        Example("tinybox exercise report > answers.md", "Write a page to hand in."),
+        Example("tinybox exercise report --json", "Print all results with seeds, times and evidence."),
+    ],
     "completion": [
         Example("tinybox completion bash > bash.sh && . ./bash.sh", "Turn completion on in bash; the same in zsh."),
         Example("tinybox completion fish > tinybox.fish", "For fish, in ~/.config/fish/completions."),

@@ -28,14 +28,14 @@ WIDTH = 100
 SUBJECTS = {
     "Making containers": "run create start attach exec",
     "Changing and ending them": "stop kill restart wait pause unpause checkpoint rename update rm prune",
-    "Looking at them": "container ps logs top stats inspect events port tree ns",
+    "Looking at them": "container ps logs top stats inspect events port tree ns watch",
     "Their files": "diff cp export commit volume",
     "Their networks": "network",
     "Images": "images layers build pull push tag history import save load rmi login logout image builder buildx",
     "As a runtime for podman and containerd": "oci",
     "Several containers together": "compose",
     "Seeing it happen": "explain replay",
-    "Demonstrations, and building it yourself": "lab workshop",
+    "Demonstrations, and building it yourself": "lab workshop exercise",
     "This host, and the command itself": "system info doctor unshare version completion",
 }
 
@@ -107,6 +107,7 @@ VARIABLES = {
     "TINYBOX_NETWORK": "The network of `run` and `create` without `--network`; default: the key `network`, or bridge.",
     "TINYBOX_CGROUP_PARENT": "The control group above those of all containers; default: tinybox.",
     "TINYBOX_CGROUP": "Without root: the directory of cgroup v2 that was given to the user; see docs/rootless.md.",
+    "TINYBOX_LABS": "Directories with labs and exercises of your own, separated by colons; see docs/writing-labs.md.",
     "TINYBOX_NAME": "Set by tinybox in the shell that `run --step` opens: the name of the box.",
     "TINYBOX_PID": "Set by tinybox in the same shell: the host's PID of the first process of the box.",
     "_TINYBOX_HOME": "Set by tinybox without root, for itself and `unshare`: the number of the open file RUN/.home.",

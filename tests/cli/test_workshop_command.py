@@ -23,19 +23,19 @@ def test_a_student_goes_on_where_the_work_stopped(tinybox: Command, tmp_path: Pa
     at = ("--dir", str(course))
     first = tinybox("workshop", "check", *at)
     assert first.returncode == 1
-    assert f"1-fork-exec.py: not yet: part 1 is not written yet: {levels.tasks(1)['1']}" in first.stdout
+    assert f"01-fork-exec.py: not yet: part 1 is not written yet: {levels.tasks(1)['1']}" in first.stdout
     (course / levels.file_name(1)).write_text(levels.solution(1))
     passed = tinybox("workshop", "check", *at)
     assert passed.returncode == 0, passed.stderr
-    assert passed.stdout.splitlines()[-1] == "1-fork-exec.py: passed. Next: tinybox workshop show 2"
-    assert "2-chroot.py: not yet" in tinybox("workshop", "check", *at).stdout
+    assert passed.stdout.splitlines()[-1] == "01-fork-exec.py: passed. Next: tinybox workshop show 2"
+    assert "02-chroot.py: not yet" in tinybox("workshop", "check", *at).stdout
     marks = [line.split()[2] for line in tinybox("workshop", "list", *at).stdout.splitlines()]
     assert marks == ["passed", *["-"] * (len(levels.ORDER) - 1)]
 
 
 def test_the_files_belong_to_the_user_of_sudo(tinybox: Command, tmp_path: Path) -> None:
     """With sudo(8), the student can edit the programs without sudo; without it, they are root's."""
-    names = ("1-fork-exec.py", "progress.json", ".")
+    names = ("01-fork-exec.py", "progress.json", ".")
     for variables, owner in (({"SUDO_UID": "65534", "SUDO_GID": "65534"}, 65534), ({}, os.geteuid())):
         course = tmp_path / str(owner)
         tinybox.environment = {**tinybox.environment, "SUDO_UID": "", "SUDO_GID": "", **variables}

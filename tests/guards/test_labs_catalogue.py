@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.guards.sources import Source, complaints, sources
-from tinybox.lab import course
+from tinybox.lab import course, lectures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +24,8 @@ def too_long(source: Source) -> Iterator[str]:
 
 def test_each_lab_of_the_course_has_its_file() -> None:
     """The order of the lectures names every lab once, and nothing else."""
-    assert len(course.ORDER) == len(set(course.ORDER))
-    assert course.ids() == course.ORDER
+    assert len(lectures.ORDER) == len(set(lectures.ORDER))
+    assert course.ids() == lectures.ORDER
 
 
 def test_no_lab_is_too_long() -> None:

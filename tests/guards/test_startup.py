@@ -76,6 +76,7 @@ NEVER_IN_RUN = NEVER | {
     "termios": 1,  # only with a terminal
     "tinybox.seeing": 20,  # only with --explain
     "tinybox.workshop": 5,
+    "tinybox.exercises": 5,
     "tinybox.cli.rootless": 2,  # only for a user without root, as the next two
     "tinybox.isolation.home": 2,
     "tinybox.isolation.pid_members": 1,

@@ -39,6 +39,15 @@ def test_the_map_for_newuidmap() -> None:
     assert home.id_map(1000, []) == ["0", "1000", "1"]
 
 
+@pytest.mark.parametrize(("name", "forbids", "permits"), home.SWITCHES)
+def test_the_cure_names_the_switch_that_forbids(name: str, forbids: str, permits: str) -> None:
+    """Of the switches of the kernel, the one with the value that forbids user namespaces; with other values none."""
+    paths = {f"/proc/sys/{each.replace('.', '/')}": value for each, _, value in home.SWITCHES}
+    forbidden = paths | {f"/proc/sys/{name.replace('.', '/')}": f"{forbids}\n"}
+    assert home.cure(forbidden.get) == f"as root of the host: sysctl {name}={permits}"
+    assert "sysctl" not in home.cure(paths.get)
+
+
 @pytest.mark.parametrize("byte", [HOME, NETWORK])
 def test_the_kernel_names_a_living_holder(tmp_path: Path, byte: int) -> None:
     """A process that holds the lock is found by its pid until it ends, also by SIGKILL; the other byte is apart."""

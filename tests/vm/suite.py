@@ -31,6 +31,7 @@ CHOSEN = (
     "tests/kernel/run/test_cgroup_limits.py",
     "tests/kernel/run/test_run_limits.py",
     "tests/kernel/rootless/test_rootless_groups.py",
+    "tests/kernel/workshop/test_spare_groups.py",
 )
 FOLDERS = ("tests/kernel", "tests/oci", "tests/cli")
 RESULTS = Path(__file__).parents[2] / "build/vm"

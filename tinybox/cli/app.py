@@ -83,6 +83,7 @@ COMMANDS: Table = {
         "tree",
         "Show the process tree of a container, seen from outside and inside",
     ),
+    "watch": ("tinybox.cli.commands.watch", "watch", "Watch host and containers side by side, live"),
     "compose": (
         "tinybox.cli.commands.compose.group",
         "compose",
@@ -95,6 +96,11 @@ COMMANDS: Table = {
     "oci": ("tinybox.cli.commands.oci", "oci", "Act as an OCI runtime for podman, buildah and containerd"),
     "lab": ("tinybox.cli.commands.lab", "lab", "Run demonstrations of the kernel that check themselves"),
     "workshop": ("tinybox.cli.commands.workshop", "workshop", "Build a container runtime in levels that are checked"),
+    "exercise": (
+        "tinybox.cli.commands.exercise",
+        "exercise",
+        "Solve tasks on live boxes, checked by the kernel's facts",
+    ),
     "replay": ("tinybox.cli.commands.seeing", "replay", "Show a run again from its trace, without root"),
     "explain": ("tinybox.cli.commands.seeing", "explain", "Explain a step: what the kernel does, its call, the code"),
     "completion": ("tinybox.cli.completion", "completion", "Print the completion script for a shell"),

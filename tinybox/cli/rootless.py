@@ -1,7 +1,7 @@
 """A user without root: which store and run directory are the user's, and which commands enter the user's home.
 
-A command enters the home before it does anything else, and then executes itself again, as root of the home: see
-isolation/home.py and docs/adr/0034-rootless.md. Without root, this module is loaded; for root it never is.
+A command enters the home before it does anything else, and then executes itself again, as root of the home; a plain
+`run` need not. See isolation/home.py and docs/adr/0034-rootless.md. For root this module is never loaded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tinybox.isolation.cgroups import delegation
 from tinybox.linux import user_namespaces
 
 OUTSIDE = frozenset(("version", "completion", "explain", "replay", "help", "login", "logout"))  # these need no store
+PLAIN = frozenset(("rm", "network", "name", "env", "volume", "workdir", "user", "hostname", "interactive", "read_only"))
 _WITH_PROGRAM = ("run", "create", "exec")  # a --help among their arguments may be for the program in the box
 
 
@@ -41,14 +42,20 @@ def prepare(arguments: list[str]) -> None:
         delegation.take(paths.Paths().run, planned=True)
         return
     try:
-        fd, lack = home.enter(_run_directory(live))
+        lack = home.enter(_run_directory(live))
     except HostError as error:
+        if words[0] == "doctor":  # outside of a home, it says what forbids one, and what else is amiss
+            user_namespaces.home = -1
+            return
         error.status = 125 if words[0] == "run" else 1
         raise
     if lack:
         print(f"tinybox: boxes have no other user id than 0: {lack}", file=sys.stderr, flush=True)
-    os.environ |= {INSIDE: str(fd), **({LIVE: live} if live else {})}
-    os.execv(sys.executable, sys.orig_argv)
+    os.environ |= {LIVE: live} if live else {}
+    if words[0] == "run" and _is_plain(words[1:]):
+        own_paths.stay()
+    else:
+        own_paths.execute_again()
 
 
 def _without_root_option(arguments: list[str]) -> list[str]:
@@ -84,6 +91,23 @@ def _only_plans(arguments: list[str]) -> bool:
 
     parsed = quick.parse(arguments)
     return parsed is not None and bool(parsed[0].get("dry_run"))
+
+
+def _is_plain(arguments: list[str]) -> bool:
+    """Return whether `run` with these *arguments* can go on without an execve(2).
+
+    Then no process may look into PID 1 of the box, which is a copy of this one, before it has executed a program: it
+    has no terminal and no network to be given, and it is not in namespaces of others.
+    """
+    from tinybox.cli import quick
+    from tinybox.container.config import defaults
+
+    parsed = quick.parse(arguments)
+    if parsed is None or (os.isatty(0) and os.isatty(1)):
+        return False
+    options = defaults.applied(parsed[0])
+    networks = options.get("network") or [os.environ.get("TINYBOX_NETWORK", "")]
+    return PLAIN.issuperset(options) and networks in (["none"], ["host"])
 
 
 def _run_directory(live: str) -> str:

@@ -7,6 +7,7 @@ one, *never* brings none. An image is made by its recipe if it has one, else pul
 from __future__ import annotations
 
 from tinybox.errors import ImageError, NoSuchImageError, OptionError
+from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ class Bringer:
 
     def _bring(self, name: str, platform: str, *, again: bool) -> None:
         from tinybox.container.records import host
+
+        if user_namespaces.stayed:  # an image may be made by boxes with a network
+            from tinybox.container.records import own_paths
+
+            own_paths.execute_again()
         from tinybox.images.recipes import recipe
         from tinybox.images.reference import parse
 

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING
 
 from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding, text, tried
 from tinybox.errors import HostError
-from tinybox.isolation import capabilities
+from tinybox.isolation import capabilities, home
 from tinybox.linux import capability, process, seccomp
 
 if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
 SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF = 0x00050000, 0x7FC00000
-SWITCHES = {  # what may forbid user namespaces: the file, the value that forbids them, and to which users or programs
-    "/proc/sys/kernel/unprivileged_userns_clone": ("0", "all but root"),
-    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": ("1", "programs without an AppArmor profile"),
-}
 
 
 def root(_: Paths) -> Finding:
@@ -39,17 +35,15 @@ def root(_: Paths) -> Finding:
 
 
 def user_namespaces(_: Paths) -> Finding:
-    """Try to make a user namespace, and read the switches that may forbid it; see user_namespaces(7)."""
-    if text("/proc/sys/user/max_user_namespaces") == "0":
-        cure = "sysctl user.max_user_namespaces=10000"
-        return Finding("user namespaces", NOTE, "the limit is 0: --userns private will be refused", cure)
-    refused = tried(lambda: process.unshare(process.CLONE_NEWUSER))
+    """Try to make a user namespace with rights, and read the switches that forbid it; see user_namespaces(7)."""
+    refused = tried(lambda: process.unshare(process.CLONE_NEWUSER | process.CLONE_NEWNS))
+    if refused and os.geteuid() != 0:
+        return Finding("user namespaces", PROBLEM, f"{refused}: this user can run no box", home.cure())
     if refused:
-        cure = "sysctl kernel.unprivileged_userns_clone=1, or a kernel with CONFIG_USER_NS"
-        return Finding("user namespaces", NOTE, f"{refused}: --userns private will be refused", cure)
-    for path, (value, excluded) in SWITCHES.items():
-        if text(path) == value:
-            return Finding("user namespaces", OK, f"root can make them, {excluded} cannot ({path} = {value})")
+        return Finding("user namespaces", NOTE, f"{refused}: --userns private will be refused", home.cure())
+    for name, forbids, _permits in home.SWITCHES:
+        if text(f"/proc/sys/{name.replace('.', '/')}") == forbids:
+            return Finding("user namespaces", OK, f"root can make them, other users cannot ({name} = {forbids})")
     return Finding("user namespaces", OK, "can be made")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tinybox.doctor.finding import OK, PROBLEM, Finding, is_root, text, tried
 from tinybox.errors import HostError
 from tinybox.isolation import mounts, overlay
-from tinybox.linux import proc, process
+from tinybox.linux import proc, process, user_namespaces
 from tinybox.linux.locks import lock_file
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ def overlayfs(paths: Paths) -> Finding:
 
 
 def trust(paths: Paths) -> Finding:
-    """Report that only root can change the store, which every command checks first; see linux/ownership.py."""
-    return Finding("store", OK, f"{paths.root}: only root can change its files")
+    """Report that only its owner can change the store, which every command checks first; see linux/ownership.py."""
+    owner = "root" if is_root() and user_namespaces.home < 0 else "this user"
+    return Finding("store", OK, f"{paths.root}: only {owner} can change its files")
 
 
 def _mount(folder: str) -> None:

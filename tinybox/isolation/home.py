@@ -22,11 +22,17 @@ from tinybox.linux.locks import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     Range = tuple[int, int]  # the first id on the host, and how many
 
 FILE = ".home"  # in the run directory, where no container has a name that begins with a dot
+# What may forbid user namespaces to users without root: a switch of the kernel, its value then, and one that permits.
+SWITCHES = (
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),  # Ubuntu: all programs without an AppArmor profile
+    ("kernel.unprivileged_userns_clone", "0", "1"),  # Debian
+    ("user.max_user_namespaces", "0", "15000"),
+)
 _PROGRAMS = ("/usr/bin", "/bin", "/usr/local/bin")  # setuid programs: never from the user's PATH
 _F_GETLK, _F_RDLCK, _F_WRLCK, _F_UNLCK = 5, 0, 1, 2
 
@@ -51,13 +57,13 @@ def id_map(own: int, given: Sequence[Range]) -> list[str]:
     return words
 
 
-def enter(folder: str) -> tuple[int, str]:
+def enter(folder: str) -> str:
     """Join the home of this user, or make it; then take a mount namespace for this process alone; see setns(2).
 
-    *folder* is the run directory. This process must have one thread, and executes a program next: ptrace(2) and /proc
-    ask for rights over the user namespace in which the memory of a process was made, by execve(2). Return the number of
-    the open file that keeps the lock, also over execve(2), and a text: why a new home has no other id than 0, or "".
-    HostError: the kernel permits no user namespaces.
+    *folder* is the run directory. This process must have one thread. In general it executes a program next: ptrace(2)
+    and /proc ask for rights over the user namespace in which the memory of a process was made, by execve(2). Return why
+    a new home has no other id than 0, or "". HostError: the kernel permits no user
+    namespaces, or none with rights: see SWITCHES.
     """
     with Lock(os.path.join(folder, f"{FILE}.lock")):
         user_namespaces.home = os.open(os.path.join(folder, FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -65,9 +71,11 @@ def enter(folder: str) -> tuple[int, str]:
         delegation.settle(folder, new=is_new)
         lack = _make() if is_new else ""
         user_namespaces.hold_home()
-    process.unshare(process.CLONE_NEWNS)  # so the mounts of the host are always those of now, and no command leaves any
-    os.set_inheritable(user_namespaces.home, True)
-    return user_namespaces.home, lack
+    try:
+        process.unshare(process.CLONE_NEWNS)  # so a command sees the mounts of now, and leaves none
+    except OSError as error:  # AppArmor lets a program make a user namespace, and denies it all rights in there
+        raise HostError("rootless", f"no mount namespace can be made: {error.strerror}", cure()) from error
+    return lack
 
 
 def holder(fd: int, byte: int) -> int:
@@ -128,16 +136,31 @@ def _make() -> str:
         process.unshare(process.CLONE_NEWUSER)
         os.write(go, b"g")
     except OSError as error:
-        cure = "see user.max_user_namespaces and kernel.apparmor_restrict_unprivileged_userns in sysctl(8), or be root"
-        raise HostError("rootless", f"no user namespace can be made: {error.strerror}", cure) from error
+        raise HostError("rootless", f"no user namespace can be made: {error.strerror}", cure()) from error
     finally:
         os.close(go)
         _, status = os.waitpid(helper, 0)
     if not lack and status:
         lack = "newuidmap(1) or newgidmap(1) has failed (see the line before; is it setuid?)"
     if lack:
-        _map_one(uid, gid)
+        map_one(uid, gid)
     return lack
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def cure(read: Callable[[str], str | None] = _text) -> str:
+    """Return how the host's root permits user namespaces; *read* returns the text of a file; see proc_sys(5)."""
+    for name, forbids, permits in SWITCHES:
+        if (read(f"/proc/sys/{name.replace('.', '/')}") or "").strip() == forbids:
+            return f"as root of the host: sysctl {name}={permits}"
+    return "a process in a chroot may make none, see unshare(2); or be root"
 
 
 def _commands(pid: int, uid: int, gid: int) -> tuple[list[list[str]], str]:
@@ -160,21 +183,13 @@ def _commands(pid: int, uid: int, gid: int) -> tuple[list[list[str]], str]:
     return commands, ""
 
 
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
-
-
 def _write_maps(commands: Sequence[list[str]]) -> int:
     """Execute *commands* at the same time; return 0, or the exit status of one that failed; see posix_spawn(3)."""
     started = [os.posix_spawn(command[0], command, {}) for command in commands]
     return max((abs(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])) for pid in started), default=0)
 
 
-def _map_one(uid: int, gid: int) -> None:
+def map_one(uid: int, gid: int) -> None:
     """Map id 0 alone, which needs no program; the kernel then permits no setgroups(2); see user_namespaces(7)."""
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1\n"), ("gid_map", f"0 {gid} 1\n")):
         files.write_once(os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC), text.encode())

@@ -29,6 +29,8 @@ The methods of the bench (bench.py; box.py for the objects that they return):
   returns None then.
 - ``bench.on_host``, ``bench.in_box`` and ``bench.saw`` note evidence: a figure, its value, and the file or the call it
   came from, so that a student can type it. A figure of the same name on both sides is shown on one line: two views.
+- ``bench.text_says("pids are random", f"fork(2) gave {one}, then {two}", refuted=two == one + 1)`` notes a mistake of
+  the texts that the lectures follow, and what was measured: one line, printed below the claims.
 - ``bench.draw(Curves(...))`` notes figures that belong into one picture (tinybox/pictures/series.py has the kinds):
   ``lab run --html`` draws it, ``--json`` has the figures. Its sentence must follow from the figures.
 - ``bench.claim(sentence, holds)`` notes a claim; ``bench.need(fact, reason)`` ends a lab that this host cannot do as

@@ -52,13 +52,26 @@ class Claim(NamedTuple):
     holds: bool
 
 
-class Bench:
-    """The bench of one run of a check; *seed* fixes the random numbers that the check draws."""
+class TextError(NamedTuple):
+    """A sentence of a text that the lectures follow, what was measured instead, and whether that refutes the text."""
 
-    def __init__(self, image: str = "alpine", seed: int = 0) -> None:
-        self.image, self.random = image, random.Random(seed)
+    said: str
+    measured: str
+    refuted: bool
+
+
+class Bench:
+    """The bench of one run of a check; *seed* fixes the random numbers that the check draws.
+
+    If it *holds*, boxes and processes live until the bench is closed, and not only until the end of their ``with``.
+    """
+
+    def __init__(self, image: str = "alpine", seed: int = 0, *, holds: bool = False) -> None:
+        self.image, self.random, self.holds = image, random.Random(seed), holds
+        self.guests: list[Guest] = []
         self.evidence: list[Evidence] = []
         self.claims: list[Claim] = []
+        self.text_errors: list[TextError] = []
         self.pictures: list[Picture] = []
 
     def __enter__(self) -> Self:
@@ -78,19 +91,27 @@ class Bench:
         """
         image, adapt = options.pop("image", self.image), options.pop("adapt", None)
         one = _started(image, command, {"network": "none", "rm": True, **options}, adapt)
-        try:
+        with self._ending(one):
             yield one
-        finally:
-            one.end()
 
     @contextlib.contextmanager
     def process(self, function: Callable[..., Any], *arguments: Any) -> Iterator[Guest]:
         """Keep a process of the host that runs *function*, in the lab's own namespaces; see fork(2)."""
         one = processes.fork(function, arguments)
-        try:
+        with self._ending(one):
             yield one
+
+    @contextlib.contextmanager
+    def _ending(self, one: Guest) -> Iterator[None]:
+        """End a box or a process at the end of the ``with``, or when the bench is closed if this bench holds."""
+        self.guests.append(one)
+        try:
+            yield
         finally:
-            one.end()
+            if self.holds:
+                self.closing(one.end)
+            else:
+                one.end()
 
     def folder(self) -> str:
         """Return a new directory of the host, removed after the check; not on /tmp, which may be an overlay."""
@@ -144,6 +165,13 @@ class Bench:
     def claim(self, sentence: str, holds: object) -> None:
         """Note a claim: a *sentence*, and whether it *holds*."""
         self.claims.append(Claim(sentence, bool(holds)))
+
+    def text_says(self, said: str, measured: str, *, refuted: object) -> None:
+        """Note a mistake of the texts: the sentence that they *said*, and what was *measured*; one line each.
+
+        If the measurement does not refute the text, the lab fails. A control is not judged by it.
+        """
+        self.text_errors.append(TextError(said, " ".join(measured.split()), bool(refuted)))
 
     def need(self, fact: object, reason: str) -> None:
         """Raise Inconclusive with this *reason*, unless *fact* is true."""

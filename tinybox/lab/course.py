@@ -13,17 +13,20 @@ import signal
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.errors import TinyboxError, UsageError
-from tinybox.lab import catalogue
+from tinybox.errors import TinyboxError, UsageError, printable
+from tinybox.lab import catalogue, lectures, own_folders
 from tinybox.lab.bench import Bench, Inconclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType, ModuleType
     from typing import Protocol
 
-    from tinybox.lab.bench import Claim, Evidence
+    from tinybox.lab.bench import Claim, Evidence, TextError
+    from tinybox.lab.guest import Guest
     from tinybox.pictures.series import Picture
+
+    Held = Callable[["Result", list[Guest]], None]
 
     class Check(Protocol):
         """The function that measures: with the feature, or for the control without it."""
@@ -34,14 +37,6 @@ if TYPE_CHECKING:
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 DEADLINE = 150.0  # seconds for one lab; most need less than one, but an emulated machine is twenty times slower
-
-# The order of the lectures. A lab exists if it has a file in the catalogue.
-ORDER = (
-    "pid pid-max argv stdio cpu workers states exit proc deadlock livelock posix nohup exec fork lock orphan zombie"
-    " daemon ipc-pipe ipc-signal ipc-mq ipc-shm ipc-sem ipc-socket syscall fd epoll mmap cow-fork cow-overlay layers"
-    " cgroup-memory cgroup-cpu cgroup-pids namespaces signals kill9 sendfile wait sigchld pstree pid1 init"
-    " rootless escape-chroot propagation checkpoint build-cache"
-).split()
 
 
 class Lab(NamedTuple):
@@ -62,6 +57,7 @@ class Result(NamedTuple):
     evidence: list[Evidence]
     seconds: float
     broken: bool = False
+    text_errors: tuple[TextError, ...] = ()
     pictures: Sequence[Picture] = ()
 
 
@@ -90,49 +86,75 @@ class Pair(NamedTuple):
 
 
 def ids() -> list[str]:
-    """Return the names of all labs, in the order of the lectures."""
-    files = [name for name in os.listdir(*catalogue.__path__) if name.endswith(".py") and not name.startswith("_")]
-    names = [name.removesuffix(".py").replace("_", "-") for name in files]
-    return sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    """Return the names of all labs: the package's in the order of the lectures, then one's own."""
+    return list(_files())
 
 
 def subject(name: str) -> str:
     """Return the first line of a lab's docstring, without importing the lab."""
-    with open(_path(name), encoding="utf-8") as file:
-        return file.readline().strip().removeprefix('"""').rstrip(".")
+    with open(_path(name), encoding="utf-8", errors="replace") as file:
+        return printable(file.readline().strip().strip('"').rstrip("."))
 
 
 def load(name: str) -> Lab:
-    """Import one lab; UsageError if there is none of that name."""
-    _path(name)
-    lab: Lab = importlib.import_module(f"{catalogue.__name__}.{_module(name)}").LAB
+    """Import one lab; UsageError if there is none of that name, or if a file of one's own is not a lab."""
+    module = _module(name)
+    lab = getattr(module, "LAB", None)
+    if not isinstance(lab, Lab):
+        raise UsageError(_path(name), "it has no LAB, a tinybox.lab.course.Lab", "see docs/writing-labs.md")
     return lab
 
 
 def description(name: str) -> str:
     """Return a lab's docstring below its first line: the idea, to be read aloud."""
-    _path(name)
-    text = importlib.import_module(f"{catalogue.__name__}.{_module(name)}").__doc__ or ""
+    text = _module(name).__doc__ or ""
     return " ".join(text.partition("\n")[2].split())
 
 
-def _module(name: str) -> str:
-    return name.replace("-", "_")
+def _module(name: str) -> ModuleType:
+    path = _path(name)
+    if os.path.dirname(path) in catalogue.__path__:
+        return importlib.import_module(f"{catalogue.__name__}.{name.replace('-', '_')}")
+    return own_folders.load(path)
+
+
+def _files() -> dict[str, str]:
+    """Return the name and the path of every lab: a file of the catalogue, or one in a directory of one's own."""
+    (folder,) = catalogue.__path__
+    files = [file for file in os.listdir(folder) if file.endswith(".py") and not file.startswith("_")]
+    paths = {file.removesuffix(".py").replace("_", "-"): os.path.join(folder, file) for file in files}
+    order = {name: place for place, name in enumerate(lectures.ORDER)}
+    names = sorted(paths, key=lambda name: (order.get(name, len(order)), name))
+    return {**{name: paths[name] for name in names}, **own_folders.files(taken=paths)}
 
 
 def _path(name: str) -> str:
-    path = os.path.join(*catalogue.__path__, f"{_module(name)}.py")
-    if name not in ids():
-        raise UsageError(f"lab {name}", "there is no such lab", "tinybox lab list")
+    path = _files().get(name)
+    if path is None:
+        raise UsageError(f"lab {name}", "there is no such lab", "tinybox lab list").meant(name, ids)
     return path
 
 
-def conduct(lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int = 0) -> Result:
-    """Run one check, with or without the feature, and judge it by its claims."""
-    bench, began = Bench(image, seed), time.monotonic()
-    verdict, reason, broken = FAIL, "", False
+def conduct(
+    lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int = 0, held: Held | None = None
+) -> Result:
+    """Run one check, with or without the feature, and judge it by its claims.
+
+    *held*, if given, is called with the result, and with the boxes and processes that still live. They live until it
+    returns.
+    """
+    bench = Bench(image, seed, holds=held is not None)
+    with bench:
+        result = _judged(lab, bench, feature=feature)
+        if held is not None:
+            held(result, [guest for guest in bench.guests if guest.lives()])
+    return result
+
+
+def _judged(lab: Lab, bench: Bench, *, feature: bool) -> Result:
+    began, verdict, reason, broken = time.monotonic(), FAIL, "", False
     try:
-        with bench, _deadline(DEADLINE):
+        with _deadline(DEADLINE):
             lab.check(bench, feature=feature)
     except Inconclusive as error:
         verdict, reason = INCONCLUSIVE, str(error)
@@ -142,11 +164,13 @@ def conduct(lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int 
         reason, broken = f"it has a mistake: {type(error).__name__}: {error}", True
     else:
         refuted = [claim.sentence for claim in bench.claims if not claim.holds]
+        refuted += [f"the text is right: {each.said}" for each in bench.text_errors if feature and not each.refuted]
         broken = not bench.claims
         verdict = FAIL if refuted or broken else PASS
         reason = "it claims nothing" if broken else f"not true: {refuted[0]}" if refuted else ""
     seconds = time.monotonic() - began
-    return Result(verdict, reason, bench.claims, bench.evidence, seconds, broken, bench.pictures)
+    noted = (tuple(bench.text_errors), tuple(bench.pictures))
+    return Result(verdict, reason, bench.claims, bench.evidence, seconds, broken, *noted)
 
 
 def conduct_both(lab: Lab, *, image: str = "alpine", seed: int = 0) -> Pair:

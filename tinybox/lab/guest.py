@@ -117,6 +117,10 @@ class Guest(Streams):
         """Return whether the process has ended; see pidfd_open(2)."""
         return bool(select.select([self.pidfd], [], [], 0)[0])
 
+    def lives(self) -> bool:
+        """Return whether the process has not ended yet; False after end(), too."""
+        return self.pidfd >= 0 and not self.ended()
+
     def wait(self, seconds: float = PATIENCE) -> int:
         """Return the exit status as ``$?`` shows it, 128+N for signal N; TinyboxError if it does not end in time."""
         if self._status is None:

@@ -18,12 +18,12 @@ LARGEST = 1 << 26  # bytes of a file with records
 VERDICTS = (course.PASS, course.FAIL, course.INCONCLUSIVE)
 
 
-def of(name: str, lab: Lab, result: Result, *, control: bool = False) -> Record:
+def of(name: str, lab: Lab, result: Result, prediction: str = "", *, control: bool = False) -> Record:
     """Return the record of one run: its result as JSON, the lab's words, and the kernel that was measured."""
     system = os.uname()
     words = {"question": lab.question, "answer": lab.answer, "control": lab.control, "idea": course.description(name)}
     host = f"Linux {system.release} · {system.machine}"
-    return {**card.as_data(name, result), **words, "host": host, "control_run": control}
+    return {**card.as_data(name, result, prediction), **words, "host": host, "control_run": control}
 
 
 def read(path: str) -> list[Record]:
@@ -48,5 +48,6 @@ def _checked(data: Any) -> Record:
         "seconds": float(data["seconds"]),
         "claims": [{"sentence": str(one["sentence"]), "holds": one["holds"] is True} for one in data["claims"]],
         "evidence": [{key: str(one[key]) for key in ("side", "figure", "value", "source")} for one in data["evidence"]],
+        "text_errors": [{key: str(one[key]) for key in ("said", "measured")} for one in data.get("text_errors", [])],
         "pictures": data.get("pictures", []),
     }

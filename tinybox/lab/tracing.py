@@ -18,8 +18,8 @@ from tinybox.linux import process
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TRACEME, SYSCALL, SETOPTIONS, GET_SYSCALL_INFO = 0, 24, 0x4200, 0x420E
-TRACESYSGOOD, EXITKILL = 1, 0x100000
+TRACEME, CONT, SYSCALL, SETOPTIONS, GET_SYSCALL_INFO = 0, 7, 24, 0x4200, 0x420E
+TRACESYSGOOD, TRACEEXEC, EXITKILL = 1, 0x10, 0x100000  # TRACEEXEC: no SIGTRAP after execve(2)
 AT_CALL = signal.SIGTRAP | 0x80  # the signal of a stop at a system call, with TRACESYSGOOD
 ENTRY = struct.Struct("=B3xIQQQ6Q")  # struct ptrace_syscall_info at an entry: op, arch, ip, sp, nr, args
 
@@ -30,11 +30,15 @@ _ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void
 
 
 class Call(NamedTuple):
-    """One system call at its entry: its number on this machine, its arguments, and the pid of the calling process."""
+    """One system call at its entry: its number on this machine, its arguments, and the pid of the calling process.
+
+    *instruction* is the address of the instruction that follows the call.
+    """
 
     number: int
     arguments: tuple[int, ...]
     pid: int
+    instruction: int
 
     def word(self, argument: int) -> int:
         """Return the 64-bit word that an argument points to; see /proc/PID/mem in proc(5)."""
@@ -76,7 +80,7 @@ def traced(act: Callable[[], object], see: Callable[[Call], None]) -> int:
         act()
         os._exit(0)
     os.waitpid(pid, 0)
-    ptrace(SETOPTIONS, pid, 0, TRACESYSGOOD | EXITKILL)
+    ptrace(SETOPTIONS, pid, 0, TRACESYSGOOD | TRACEEXEC | EXITKILL)
     entry, pending = True, 0
     while True:
         ptrace(SYSCALL, pid, 0, pending)
@@ -88,12 +92,12 @@ def traced(act: Callable[[], object], see: Callable[[Call], None]) -> int:
             if entry:
                 see(_entry(pid))
             entry = not entry
-        else:
+        elif not status >> 16:  # a signal, and not the event of an execve(2)
             pending = os.WSTOPSIG(status)
 
 
 def _entry(pid: int) -> Call:
     buffer = ctypes.create_string_buffer(ENTRY.size)
     ptrace(GET_SYSCALL_INFO, pid, ENTRY.size, ctypes.addressof(buffer))
-    _, _, _, _, number, *arguments = ENTRY.unpack(buffer.raw)
-    return Call(number, tuple(arguments), pid)
+    _, _, instruction, _, number, *arguments = ENTRY.unpack(buffer.raw)
+    return Call(number, tuple(arguments), pid, instruction)

@@ -17,6 +17,7 @@ home = -1  # the open file RUN/.home, if this process is in a home; see isolatio
 live = ""  # the run directory of the home, for its network
 groups = ""  # the directory of cgroup v2 that was given to this user; see isolation/cgroups/delegation.py
 HOME, NETWORK = 0, 1  # the bytes of RUN/.home: a process that locks one is in the home, or in its network
+stayed = False  # this process entered the home and goes on: its memory was made outside; see cli/rootless.py
 planned = False  # this process only plans, for a user without root, what would be done in that user's home
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-LEAST = 1e-18  # a smaller number has no place on a scale of powers of ten, as 0 has none
+LEAST = 1e-18  # a smaller number counts as 0, which has no place on a scale of powers of ten
 
 
 class Scale:
@@ -24,7 +24,7 @@ class Scale:
             self.high = max(positive) if tight and max(positive) > self.low else self.high
         else:
             self.low, top = min([0.0, *numbers]), max([0.0, *numbers])
-            step = _step((top - self.low) or 1.0)
+            step = _step(top - self.low if top - self.low > LEAST else 1.0)
             self.low = math.floor(self.low / step) * step
             self.high = max(math.ceil(top / step - 1e-9) * step, self.low + step)
             self.ticks = [self.low + step * count for count in range(round((self.high - self.low) / step) + 1)]

@@ -14,7 +14,7 @@ from tinybox.seeing.observer import Observer
 from tinybox.seeing.omitted import Omitted
 from tinybox.seeing.page import Page
 from tinybox.seeing.stepping import Stops
-from tinybox.seeing.text import Text, colours, width
+from tinybox.seeing.text import Text, colours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,4 +91,4 @@ def _display(options: SeeingOptions, out: TextIO) -> Callable[[dict[str, Any]], 
         return Page(write).show
     looks = {"colour": colours(out.fileno()), "brief": options.brief, "key_steps": options.key_steps}
     looks["ideas"] = not {stepping.ALL, stepping.KEY} & {*options.stops}  # else they are told at the stop
-    return Text(write, width=width(out.fileno()), **looks).show
+    return Text(write, **looks).show

@@ -9,20 +9,21 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.container.planning.omissions import OMISSIONS
 from tinybox.errors import UsageError
 from tinybox.seeing import ideas, sample
 from tinybox.seeing.stepping import matches
+from tinybox.wrapping import columns, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tinybox.container.process.plan import Step
 
-WIDTH = 100
+CODE = 127  # columns of a line of code with its number
+WIDTH = columns()  # read once, when the command begins
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
@@ -65,40 +66,39 @@ def find(word: str) -> list[Entry]:
     return found
 
 
-def table(wide: int = WIDTH) -> Iterator[str]:
+def table() -> Iterator[str]:
     """Yield a line for each step, with lane, name and sentence; and a line of what `--omit` can leave out."""
     listed = entries()
     width = max(len(entry.step.name) for entry in listed)
     for entry in listed:
-        sentence = textwrap.shorten(entry.step.says, wide - width - 7, placeholder=" ...")
-        yield f"{entry.lane:4}  {entry.step.name:{width}} {sentence}"
+        yield from wrapped(f"{entry.lane:4}  {entry.step.name:{width}} {entry.step.says}", WIDTH, " " * (width + 7))
     yield ""
-    yield from textwrap.wrap(f"Can be left out by `run --omit`: {', '.join(OMISSIONS)}", wide)
+    yield from wrapped(f"Can be left out by `run --omit`: {', '.join(OMISSIONS)}", WIDTH)
 
 
-def pages(word: str, wide: int = WIDTH) -> Iterator[str]:
+def pages(word: str) -> Iterator[str]:
     """Yield the pages of the steps whose name or manual page is *word*."""
     for number, entry in enumerate(find(word)):
         if number:
-            yield "\n" + "-" * wide + "\n"
-        yield from page(entry, wide)
+            yield "\n" + "-" * WIDTH + "\n"
+        yield from page(entry)
 
 
-def page(entry: Entry, wide: int = WIDTH) -> Iterator[str]:
+def page(entry: Entry) -> Iterator[str]:
     """Yield the page of one step."""
     step, act = entry.step, entry.step.act
-    yield f"{step.name}: {step.says}"
+    yield from wrapped(f"{step.name}: {step.says}", WIDTH)
     yield f"done by: {entry.lane}; see {step.manual}"
     yield ""
     idea, what_goes_wrong = ideas.of(step.name)
-    yield from textwrap.wrap(idea, wide, break_on_hyphens=False)
+    yield from wrapped(idea, WIDTH)
     yield ""
     module = inspect.getmodule(act)
     of_kernel = module and module.__name__.startswith(("tinybox.linux.", "tinybox.isolation."))
-    yield from _paragraph("What the kernel does" if of_kernel else "The idea", inspect.getdoc(module) or "", wide)
-    yield from _paragraph("What the step does", inspect.getdoc(act) or "", wide)
+    yield from _paragraph("What the kernel does" if of_kernel else "The idea", inspect.getdoc(module) or "")
+    yield from _paragraph("What the step does", inspect.getdoc(act) or "")
     yield "The call"
-    yield from textwrap.wrap(step.call(), wide, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+    yield from wrapped(f"  {step.call()}", WIDTH, "    ")
     yield ""
     without = [what_goes_wrong] * bool(what_goes_wrong)
     without += [
@@ -106,15 +106,17 @@ def page(entry: Entry, wide: int = WIDTH) -> Iterator[str]:
         for omission in OMISSIONS.values()
         if omission.covers(step)
     ]
-    yield from _paragraph("Without it", " ".join(without), wide)
+    yield from _paragraph("Without it", " ".join(without))
     lines, first = inspect.getsourcelines(act)
     yield f"The lines: {os.path.relpath(inspect.getsourcefile(act) or '', CHECKOUT)}:{first}"
-    yield from (f"{number:5}  {line.rstrip()}" for number, line in enumerate(lines, first))
+    for number, line in enumerate(lines, first):
+        margin = len(line) - len(line.lstrip())
+        yield from wrapped(f"{number:5}  {line.rstrip()}", columns(CODE), " " * (margin + 11))
 
 
-def _paragraph(title: str, text: str, wide: int) -> Iterator[str]:
+def _paragraph(title: str, text: str) -> Iterator[str]:
     if text:
         yield title
         for part in text.split("\n\n"):
-            yield from textwrap.wrap(part, wide, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+            yield from wrapped(f"  {part}", WIDTH, "  ")
             yield ""

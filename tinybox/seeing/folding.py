@@ -26,7 +26,7 @@ def without_missing(calls: list[Event]) -> tuple[list[Event], list[str]]:
     folded: list[Event] = []
     sentences = []
     for group in groups.values():
-        kept, differing = common([path_of(event).split("/") for event in group])
+        kept, differing = first_and_differing([path_of(event).split("/") for event in group])
         if len(group) > FEW and len(differing) == 1:
             names = ", ".join(event_parts[differing[0]] for event_parts in (path_of(each).split("/") for each in group))
             kept[differing[0]] = "*"
@@ -44,7 +44,7 @@ def path_of(event: Event) -> str:
     return ""
 
 
-def common(paths: list[list[str]]) -> tuple[list[str], list[int]]:
+def first_and_differing(paths: list[list[str]]) -> tuple[list[str], list[int]]:
     """Return the parts of the first path, and the places at which the paths, of equal length, differ."""
     places = [number for number, parts in enumerate(zip(*paths, strict=True)) if len(set(parts)) > 1]
     return list(paths[0]), places

@@ -10,7 +10,7 @@ import textwrap
 
 from tinybox.errors import UsageError, printable
 from tinybox.seeing import inspecting, keyboard
-from tinybox.seeing.text import LANES, told_about, width
+from tinybox.seeing.text import LANES, WIDTH, told_about
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,12 +76,11 @@ class Stops:
 
     def _announce(self, step: dict[str, Any], observer: Observer) -> None:
         text = f"stopped before step {step['number']}, {LANES[step['lane']]}, {step['name']}: {step['says']}"
-        wide = width(self.board.fd)
-        lines = textwrap.wrap(f"{text} [{step['manual']}]", wide)
+        lines = textwrap.wrap(f"{text} [{step['manual']}]", WIDTH)
         lines += [
             line
             for told in told_about(step)
-            for line in textwrap.wrap(told, wide - 2, initial_indent="  ", subsequent_indent="  ")
+            for line in textwrap.wrap(told, WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
         ]
         pid = observer.child_pid()
         if pid and not self.explained:

@@ -14,6 +14,7 @@ import textwrap
 from tinybox.errors import printable
 from tinybox.linux import capability, proc
 from tinybox.seeing import folding
+from tinybox.wrapping import columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     Event: TypeAlias = dict[str, Any]
 
-WIDTH = 100
+WIDTH = columns()  # read once, when the command begins
 MARGIN = " " * 9
 COLOURS = {"parent": "36", "child": "35", "bold": "1", "dim": "2", "new": "32", "gone": "31", "call": "33",
            "idea": "3"}  # fmt: skip
@@ -36,15 +37,6 @@ HIDDEN = {"files"}
 def colours(fd: int) -> bool:
     """Return whether to colour text on *fd*: on a terminal, if NO_COLOR is not set; see isatty(3) and no-color.org."""
     return os.isatty(fd) and not os.environ.get("NO_COLOR")
-
-
-def width(fd: int) -> int:
-    """Return the columns for text on *fd*: those of the terminal, but 60 to 100; 100 if it is no terminal."""
-    try:
-        columns = os.get_terminal_size(fd).columns
-    except OSError:
-        return WIDTH
-    return max(60, min(WIDTH, columns))
 
 
 def told_about(step: Event) -> list[str]:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-ORDER = ("fork-exec", "chroot", "mounts", "pivot-root", "overlay", "host-name", "pid-1", "network")
+ORDER = tuple(
+    "fork-exec chroot mounts pivot-root overlay host-name pid-1 network cgroup capabilities user-namespace".split()
+)
 PART = re.compile(r"^( *)# YOURS (\d+): (.*)\n(?:.*\n)*?\1# END\n", re.MULTILINE)
 
 
@@ -53,8 +55,8 @@ def named(number: int) -> str:
 
 
 def file_name(number: int) -> str:
-    """Return the name of the student's file, such as ``2-chroot.py``."""
-    return f"{number}-{named(number)}.py"
+    """Return the name of the student's file, such as ``02-chroot.py``."""
+    return f"{number:02}-{named(number)}.py"
 
 
 def load(number: int) -> Level:

@@ -1,8 +1,8 @@
 """A spare host: namespaces in which a student's program may do anything as root, and which end with the check.
 
 Mounts, host name, processes, message queues and network links of the spare host are its own. Its files are the host's,
-read-only, and it has at most a hundred processes. Its mounts are shared, as systemd makes them, so that a mount which
-leaves the student's box is seen.
+read-only, and it has at most a hundred processes; its control groups are below one that is removed with it. Its mounts
+are shared, as systemd makes them, so that a mount which leaves the student's box is seen.
 """
 
 from __future__ import annotations
@@ -18,20 +18,17 @@ import time
 from typing import TYPE_CHECKING
 
 from tinybox.errors import HostError, TinyboxError, printable
-from tinybox.isolation.cgroups.group import Cgroup, place
-from tinybox.isolation.cgroups.hierarchies import hierarchies
-from tinybox.isolation.cgroups.limits import Setting
 from tinybox.linux import mount, process
 from tinybox.linux.waiting import readable
+from tinybox.workshop import spare_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
 PLACE = "/mnt"  # the one writable directory of the spare host: a tmpfs
-PROCESSES = 100  # at most, together
 NAME = "spare-host"  # its host name
-SECONDS = 60.0  # for one check; most take less than one, but an emulated machine is twenty times slower
+SECONDS = 120.0  # for one check; most take less than one, but an emulated machine is twenty times slower
 FLAGS = process.CLONE_NEWNS | process.CLONE_NEWPID | process.CLONE_NEWUTS | process.CLONE_NEWIPC | process.CLONE_NEWNET
 MS_REC = 0x4000
 
@@ -40,11 +37,12 @@ def visit(act: Callable[[], Any], program: str, rootfs: str, seconds: float = SE
     """Call *act* in a new spare host and return its result, which has to be fit for JSON; see clone3(2).
 
     In PLACE are the file `program.py` with the text *program*, and a copy of the directory *rootfs*. All processes are
-    killed when *act* ends, after so many *seconds*, or with this process. HostError: this host refuses the namespaces.
+    killed when *act* ends, after so many *seconds*, or with this process. HostError: this host refuses the namespaces,
+    or *act* has raised it.
     """
-    output, input_ = os.pipe()
-    gate, opener = os.pipe()
-    with _few_processes() as join:
+    with spare_groups.kept() as join:
+        output, input_ = os.pipe()
+        gate, opener = os.pipe()
         try:
             child, pidfd = process.clone3(FLAGS)
         except OSError as error:
@@ -65,25 +63,6 @@ def visit(act: Callable[[], Any], program: str, rootfs: str, seconds: float = SE
                 os.close(fd)
 
 
-@contextlib.contextmanager
-def _few_processes() -> Iterator[Callable[[int], None]]:
-    """Keep a control group for at most PROCESSES processes, so that a loop of fork(2) ends; yield how to join it.
-
-    Without the controller pids there is no such limit. A kill leaves an empty group, which `doctor --fix` removes.
-    """
-    where = hierarchies()
-    if not where.version("pids"):
-        yield lambda _: None
-        return
-    group = Cgroup(place(f"workshop-{os.urandom(6).hex()}"), where, ["pids"])
-    group.create()
-    try:
-        group.apply(Setting("pids", "pids.max", str(PROCESSES)))
-        yield lambda pid: group.join(pid, unified=True)
-    finally:
-        group.remove()
-
-
 def _result(output: int, seconds: float) -> Any:
     deadline, text = time.monotonic() + seconds, b""
     while readable(output, deadline - time.monotonic()):
@@ -94,6 +73,8 @@ def _result(output: int, seconds: float) -> Any:
     else:
         raise TinyboxError("workshop", f"the check took more than {seconds:.0f} s", "does your program wait for ever?")
     answer = json.loads(text or b"{}")
+    if "refused" in answer:
+        raise HostError(*answer["refused"])
     if "result" not in answer:
         trouble = printable(answer.get("trouble", "its first process was killed"))
         raise TinyboxError("workshop", f"the check could not be done: {trouble}")
@@ -110,12 +91,22 @@ def _be_the_host(act: Callable[[], Any], program: str, rootfs: str, gate: int, o
         process.set_name(b"spare host")
         _furnish(program, rootfs)
         answer["result"] = act()
+    except HostError as error:
+        answer["refused"] = [error.thing, error.cause, error.cure]
     except BaseException as error:  # noqa: BLE001  the parent reports it; nothing may leave this function
         answer["trouble"] = f"{type(error).__name__}: {error}"
     finally:
         with contextlib.suppress(OSError):
             os.write(output, json.dumps(answer).encode())  # less than a pipe holds, 65536 bytes
         os._exit(0)
+
+
+def _make_null(path: str) -> None:
+    """Make the file from which a shell lets its background processes read; without root, it is an empty file."""
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    except PermissionError:
+        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o666))
 
 
 def _furnish(program: str, rootfs: str) -> None:
@@ -130,7 +121,7 @@ def _furnish(program: str, rootfs: str) -> None:
     os.mkdir(f"{folder}/tmp", 0o700)
     subprocess.run(["cp", "-a", "--", rootfs, f"{folder}/rootfs"], check=True, pass_fds=[tree], stderr=subprocess.PIPE)
     os.makedirs(f"{folder}/rootfs/dev", exist_ok=True)
-    os.mknod(f"{folder}/rootfs/dev/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))  # a shell needs it for `&`
+    _make_null(f"{folder}/rootfs/dev/null")
     with open(f"{folder}/program.py", "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(program)
     target = os.open(PLACE, os.O_PATH)
@@ -139,5 +130,6 @@ def _furnish(program: str, rootfs: str) -> None:
         os.close(fd)
     socket.sethostname(NAME)
     mount.mount(b"proc", b"/proc", b"proc", 0, b"")
+    spare_groups.show()
     mount.mount(b"", root, b"", MS_REC | mount.MS_SHARED, b"")
     os.chdir(PLACE)

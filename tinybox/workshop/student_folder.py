@@ -119,7 +119,7 @@ def lay_out(path: str, image: Image) -> list[str]:
             _put(path, name, levels.skeleton(number), 0o755)
     if PROGRESS not in present:
         _put(path, PROGRESS, json.dumps({"passed": {}, "hints": {}}) + "\n", 0o644)
-    return sorted({ROOTFS, PROGRESS, *names} - present)
+    return [each for each in (*names, PROGRESS, ROOTFS) if each not in present]
 
 
 def _unpack(path: str, image: Image) -> None:

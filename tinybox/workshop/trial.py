@@ -19,8 +19,8 @@ from tinybox.linux.waiting import readable, until
 from tinybox.workshop.spare_host import PLACE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import Self
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any, Self
 
 PATIENCE = 20.0  # seconds that a fact may take; an emulated machine is twenty times slower than a real one
 LAST_WORDS = 1.0  # seconds in which a shell has to answer when the student's process has ended before it
@@ -38,10 +38,14 @@ class UnwrittenError(MissingError):
 
 
 class Trial:
-    """The check's notes: *seen* has one sentence for each fact that holds."""
+    """The check's notes: *seen* has one sentence for each fact that holds.
+
+    *options* are subprocess.Popen's for the student's process, such as the user who runs it.
+    """
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.options: dict[str, Any] = {}
 
     def fact(self, holds: object, seen: str, missing: str) -> None:
         """Note the sentence *seen*, unless *holds* is false: then raise MissingError with the sentence *missing*."""
@@ -54,20 +58,20 @@ class Trial:
 
         The status is the shell's: 128+N if the program was killed by signal N.
         """
-        with Attempt(words) as attempt:
+        with Attempt(words, self.options) as attempt:
             attempt.send(lines)
             return attempt.end()
 
 
 class Attempt:
-    """One run of the student's program, with a shell as the program that it has to run."""
+    """One run of the student's program, with a shell as the program that it has to run; *options* as in Trial."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
         self._errors = open(f"{PLACE}/tmp/errors", "w+b")  # noqa: SIM115  closed by __exit__
         command = [sys.executable, "-B", f"{PLACE}/program.py", *words]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=self._errors, env=ENVIRONMENT, cwd=PLACE
+            command, stdin=pipe, stdout=pipe, stderr=self._errors, env=ENVIRONMENT, cwd=PLACE, **(options or {})
         )
         self.pid, self._buffer, self._asked = self._process.pid, b"", 0
         assert self._process.stdin  # noqa: S101  for mypy: it is a pipe

@@ -12,13 +12,13 @@ from tinybox.lab import course
 __all__ = ["student"]
 
 pytestmark = [pytest.mark.root, pytest.mark.rootless]
-WORK = ("fork", "namespaces", "rootless", "ipc-shm", "lock", "cow-overlay")
-NEED_ROOT = ("pid", "cpu", "proc", "zombie", "cgroup-memory", "cgroup-pids")
+WORK = ("fork", "namespaces", "rootless", "ipc-shm", "lock", "cow-overlay", "job-control", "threads")
+NEED_ROOT = ("pid", "cpu", "proc", "zombie", "cgroup-memory", "cgroup-pids", "cgroup-by-hand")
 
 
 def test_labs_work_or_say_what_they_need(student: Student) -> None:
     """Labs about other things than limits pass, with their controls; those about limits say so in one line."""
-    done = student("lab", "check", "--image", "busybox", "--json", *WORK, *NEED_ROOT)
+    done = student("lab", "check", "--image", "busybox", "--json", *WORK, *NEED_ROOT, "checkpoint")
     found = {pair["id"]: pair for pair in json.loads(done.stdout)}
     assert {name: found[name]["reason"] for name in WORK} == dict.fromkeys(WORK, "")
     assert {name: found[name]["verdict"] for name in WORK} == dict.fromkeys(WORK, course.PASS)
@@ -28,6 +28,8 @@ def test_labs_work_or_say_what_they_need(student: Student) -> None:
         assert "it needs root, or a limit: " in reason
         assert ("--pid host" if name == "pid" else "systemd-run --user --scope -p Delegate=yes") in reason
         assert len(reason.splitlines()) == 1
+    assert found["checkpoint"]["verdict"] == course.INCONCLUSIVE
+    assert found["checkpoint"]["reason"].startswith("criu: it needs root of the host")
     assert done.returncode == 0
 
 

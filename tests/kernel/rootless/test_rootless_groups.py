@@ -92,9 +92,9 @@ def test_a_given_group_holds_the_boxes(student: Student, given: Given) -> None:
     """Pause, unpause, top, stats, --pid container: and rm work; the shell is moved beside the boxes, and all ends."""
     student.says("run", "-d", "--name", "box", "busybox", "sleep", "1000")
     assert given.of(given.shell.pid) == f"/{delegation.COMMANDS}"
+    student.group = f"{given.path}/{delegation.COMMANDS}"
     found = json.loads(student.says("inspect", "box"))[0]
     assert given.of(found["State"]["Pid"]) == f"/tinybox/{found['Id']}"
-    student.group = f"{given.path}/{delegation.COMMANDS}"
     assert " cgroup " in student.says("run", "--dry-run", "busybox", "true")
     facts = {row["fact"]: row for row in json.loads(student("doctor", "--json").stdout)}
     assert str(given.path) in facts["limits"]["found"]
@@ -137,8 +137,13 @@ def test_limits_hold_in_a_given_group(student: Student, given: Given) -> None:
     read = [(group / name).read_text().strip() for name in ("memory.max", "cpu.max", "pids.max")]
     assert read == [str(32 << 20), "50000 100000", "9"]
     assert student.says("stats", "--no-stream", "--format", "{{.MemUsage}}", "box").endswith(" / 32MiB")
-    student.says("update", "--pids-limit", "20", "box")
-    assert (group / "pids.max").read_text() == "20\n"
+    busy = student("exec", "box", "timeout", "1", "sh", "-c", "while :; do :; done")
+    throttled = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())["nr_throttled"]
+    assert (busy.returncode, int(throttled) > 0) == (143, True)
+    assert "can't fork" in student("exec", "box", "sh", "-c", f"{'sleep 1000 & ' * 9}").stderr
+    student.says("update", "--pids-limit", "40", "box")
+    assert (group / "pids.max").read_text() == "40\n"
+    assert student.says("exec", "box", "sh", "-c", f"{'sleep 1000 & ' * 9}echo all") == "all"  # the control
     student.says("rm", "-f", "box")
     grow = "head -c 64m /dev/zero | tail -c 64m | wc -c"
     assert student("run", "--rm", "-m", "32m", "busybox", "sh", "-c", grow).stdout.strip() != str(64 << 20)

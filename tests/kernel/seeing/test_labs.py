@@ -14,6 +14,7 @@ from tinybox.lab import card, course
 from tinybox.lab.bench import Bench
 from tinybox.lab.card import WIDTH
 from tinybox.lab.course import Lab, Pair
+from tinybox.lab.lectures import ORDER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
-# Only labs that measure a share of the CPU may report that this machine did not allow it.
-MAY_BE_STARVED = {"cpu", "workers", "cgroup-cpu"}
+# Only labs that measure a share of the CPU, or of the disk, may report that this machine did not allow it.
+MAY_BE_STARVED = {"affinity", "cpu", "workers", "cgroup-cpu", "cgroup-io"}
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +127,25 @@ def test_inconclusive() -> None:
     assert "no ptrace" in pair.reason
 
 
+def test_a_mistake_of_a_text_is_measured() -> None:
+    """A refuted sentence of a text is one line; a sentence that turns out right fails the lab, but no control."""
+
+    def check(bench: Bench, *, feature: bool) -> None:
+        bench.text_says("water is dry", "it is wet", refuted=True)
+        bench.text_says("ice is hot", "it is cold", refuted=feature)
+        bench.claim("it is there", feature)
+
+    def right(bench: Bench, *, feature: bool) -> None:
+        bench.claim("it is there", holds=True)
+        bench.text_says("water is wet", "it is wet", refuted=False)
+
+    pair = both(check)
+    assert pair.verdict == "PASS"
+    assert "text The text says: water is dry. Measured: it is wet." in card.report(pair.lab)
+    assert both(right).lab.reason == "not true: the text is right: water is wet"
+    assert both(right).control.verdict == "PASS"
+
+
 def test_a_fact_that_does_not_become_true_fails_the_lab() -> None:
     """Waiting is bounded, and the failure names the fact that did not become true."""
 
@@ -175,10 +195,10 @@ def test_the_command_fails_with_a_lab(tinybox: Command) -> None:
 
 
 def test_the_command_waits_for_enter(tinybox: Command) -> None:
-    """With --step the answer comes after Enter, and before the measurement."""
+    """With --step the prediction comes first, then the measurement, then the answer."""
     done = tinybox("lab", "run", "--step", "pid", text="\n")
     assert done.returncode == 0
-    assert done.stdout.index("Predict:") < done.stdout.index("Answer:") < done.stdout.index("HOST")
+    assert done.stdout.index("Predict:") < done.stdout.index("HOST") < done.stdout.index("Answer:")
 
 
 def test_inconclusive_is_counted() -> None:
@@ -224,7 +244,7 @@ def test_the_list_imports_no_lab(tinybox: Command, monkeypatch: pytest.MonkeyPat
     """`lab list` reads the first line of each file, and runs none of them."""
     monkeypatch.setitem(tinybox.environment, "PYTHONPROFILEIMPORTTIME", "1")
     done = tinybox("lab", "list")
-    assert len(done.stdout.splitlines()) == len(course.ids())
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and line[2] != " "] == ORDER
     assert "tinybox.lab.course" in done.stderr  # the control: imports are noticed
     assert "tinybox.lab.catalogue.pid" not in done.stderr
 
@@ -232,4 +252,4 @@ def test_the_list_imports_no_lab(tinybox: Command, monkeypatch: pytest.MonkeyPat
 def test_an_unknown_lab_is_one_line(tinybox: Command) -> None:
     """A name that no lab has is an error in one line."""
     done = tinybox("lab", "run", "pids")
-    assert done.stderr == "tinybox: lab pids: there is no such lab (tinybox lab list)\n"
+    assert done.stderr == "tinybox: lab pids: there is no such lab (did you mean pid? tinybox lab list)\n"

@@ -13,9 +13,10 @@ import pytest
 from tinybox.build.files import copying
 from tinybox.container.process import init
 from tinybox.images.archives import whiteouts
-from tinybox.isolation import namespaces
+from tinybox.isolation import home, idmap, namespaces, rlimits, rootfs
 from tinybox.isolation.cgroups import limits, visible_tree
 from tinybox.lab import course
+from tinybox.linux import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -103,6 +104,42 @@ def without_whiteouts(patch: Patch) -> None:
     patch.setattr(whiteouts.Marks, "hide", hide)
 
 
+def with_a_user_who_stays_the_same(patch: Patch) -> None:
+    """Make the map of a new user namespace give the user its own id, in place of root's."""
+
+    def map_one(uid: int, _: int) -> None:
+        with open("/proc/self/uid_map", "w", encoding="ascii") as file:
+            file.write(f"{uid} {uid} 1\n")
+
+    patch.setattr(home, "map_one", map_one)
+
+
+def with_leaked_descriptor(patch: Patch) -> None:
+    """Make the runtime give the program of each box one descriptor more, which execve(2) keeps."""
+    real = descriptors.close_all_but
+
+    def close_all_but(keep: Iterable[int]) -> None:
+        real(keep)
+        os.dup2(0, 77)
+
+    patch.setattr(descriptors, "close_all_but", close_all_but)
+
+
+def with_the_hosts_ids(patch: Patch) -> None:
+    """Make the map of each private user namespace say that every id is the same outside."""
+    patch.setattr(idmap, "text", lambda _: b"0 0 4294967295\n")
+
+
+def with_writable_parameters(patch: Patch) -> None:
+    """Leave /proc/sys writable; the labs only ask access(2), and write nothing."""
+    patch.setattr(rootfs, "make_paths_readonly", lambda _paths: None)
+
+
+def without_ulimits(patch: Patch) -> None:
+    """Ignore the limits of setrlimit(2)."""
+    patch.setattr(rlimits, "set_limit", lambda *_: None)
+
+
 @pytest.fixture(autouse=True)
 def images(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the labs use the images of the tests' store."""
@@ -122,6 +159,13 @@ NOTICED: list[tuple[str, Mutation, str]] = [
     ("an init that does not reap", with_careless_init, "init"),
     ("a cache that ignores the content of files", with_careless_cache, "build-cache"),
     ("layers without whiteouts", without_whiteouts, "layers"),
+    ("a map that makes nobody root", with_a_user_who_stays_the_same, "rootless"),
+    ("no limit of processes", without_limit("pids"), "cgroup-by-hand"),
+    ("no limit of the disk", without_limit("io"), "cgroup-io"),
+    ("a descriptor of the runtime in the box", with_leaked_descriptor, "cloexec"),
+    ("ids of the host in the box", with_the_hosts_ids, "userns"),
+    ("a writable /proc/sys", with_writable_parameters, "segfault"),
+    ("no limits of setrlimit", without_ulimits, "limits"),
 ]
 
 

@@ -14,11 +14,12 @@ from tinybox.container.records.paths import Paths
 from tinybox.doctor.examination import examine
 from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding
 from tinybox.errors import HostError, printable
+from tinybox.wrapping import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-WIDTH = 100
+WIDTH = columns()  # read once, when the command begins
 COLOURS = {OK: "green", NOTE: "yellow", PROBLEM: "red"}
 
 
@@ -56,7 +57,7 @@ def print_findings(examination: Iterable[Finding], *, as_json: bool) -> int:
 
 
 def shown(finding: Finding) -> str:
-    """Return the text of one finding: its line, and the cure on the next line; wrapped at 100 columns."""
+    """Return the text of one finding: its line, and the cure on the next line; wrapped at WIDTH."""
     head = f"{click.style(f'{finding.verdict:8}', fg=COLOURS[finding.verdict])}{finding.fact:18}"
     margin = " " * 26
     lines = textwrap.wrap(printable(finding.found), WIDTH - len(margin), break_on_hyphens=False) or [""]

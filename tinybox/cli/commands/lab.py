@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
+import shlex
 from typing import TYPE_CHECKING
 
 import click
 
+from tinybox.cli.lab_dialog import Dialog
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.cli.pulling import with_image
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
+from tinybox.errors import UsageError
 from tinybox.images.store import Store
-from tinybox.lab import card, course, record
+from tinybox.lab import card, course, lectures, own_folders, record, template
+from tinybox.wrapping import columns, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +32,24 @@ SEED = click.option("--seed", default=0, metavar="NUMBER", help="Seed of a lab's
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 
 
-def names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def names(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete the name of a lab."""
     from click.shell_completion import CompletionItem
 
+    use(context.params.get("lab_dir") or ())
     return [CompletionItem(name) for name in [*course.ids(), "all"] if name.startswith(begun)]
+
+
+OWN = click.option(
+    "--lab-dir", multiple=True, metavar="DIR", help="A directory with labs of your own, as TINYBOX_LABS names them."
+)
+LECTURE = click.option("--lecture", type=int, metavar="NUMBER", help="The labs of this lecture.")
+
+
+def use(folders: tuple[str, ...]) -> None:
+    """Look for labs in these directories, too; the one that was named first comes first."""
+    for folder in reversed(folders):
+        own_folders.add(folder)
 
 
 @click.group(cls=CommandGroup)
@@ -41,17 +58,32 @@ def lab() -> None:
 
 
 @lab.command("list")
-def list_labs() -> None:
+@OWN
+def list_labs(lab_dir: tuple[str, ...]) -> None:
     """List the labs, in the order of the lectures."""
-    for name in course.ids():
-        print(f"{name:16} {course.subject(name)}")
+    use(lab_dir)
+    names = course.ids()
+    for number, lecture in enumerate(lectures.LECTURES, 1):
+        list_some(f"{number}. {lecture.title}", lecture.labs)
+        list_some("   To do at home", lecture.at_home)
+    list_some("Your own", [name for name in names if name not in lectures.ORDER])
+
+
+def list_some(title: str, names: list[str]) -> None:
+    """Print a *title* and the labs below it; nothing if there are none."""
+    if names:
+        print(title)
+    for name in names:
+        print("\n".join(wrapped(f"  {name:17} {course.subject(name)}", columns(), " " * 20)))
 
 
 @lab.command("show")
 @click.option("--answer", "unfold", is_flag=True, help="Show the answer, too.")
+@OWN
 @click.argument("name", metavar="ID", shell_complete=names)
-def show(name: str, *, unfold: bool) -> None:
+def show(name: str, lab_dir: tuple[str, ...], *, unfold: bool) -> None:
     """Show the question of a lab, the idea behind it, and what its control takes away; nothing is run."""
+    use(lab_dir)
     one = course.load(name)
     lines = [
         *card.question(name, one),
@@ -63,8 +95,10 @@ def show(name: str, *, unfold: bool) -> None:
 
 
 @lab.command("run")
-@click.option("--step", is_flag=True, help="Wait for Enter before the answer and the measurement.")
-@click.option("--control", is_flag=True, help="Run without the kernel's feature: the lab's claim must fail.")
+@LECTURE
+@click.option("--step", is_flag=True, help="Ask for a prediction before the measurement and the answer.")
+@click.option("--hold", is_flag=True, help="Keep the processes of the lab until Enter, so that you can look at them.")
+@click.option("--control", is_flag=True, help="Run without the kernel's feature: a claim of the lab must fail.")
 @click.option("--markdown", "page", type=click.File("w"), metavar="FILE", help="Write a page to hand in to FILE.")
 @click.option(
     "--html", "html", metavar="PATH", help="Write an HTML page to PATH; for several labs, a directory of pages."
@@ -72,39 +106,47 @@ def show(name: str, *, unfold: bool) -> None:
 @JSON
 @SEED
 @IMAGE
-@click.argument("chosen", nargs=-1, required=True, metavar="ID...|all", shell_complete=names)
+@OWN
+@click.argument("chosen", nargs=-1, metavar="[ID...|all]", shell_complete=names)
 def run(
     chosen: tuple[str, ...],
     image: str,
     seed: int,
+    lecture: int | None,
+    lab_dir: tuple[str, ...],
     *,
     step: bool,
+    hold: bool,
     control: bool,
     page: TextIO | None,
     html: str | None,
     as_json: bool,
 ) -> int:
     """Run labs; the exit status is 1 if one of them fails."""
-    pages = html_pages(html, [*course.chosen(chosen)]) if html else None
+    use(lab_dir)
+    labs = wanted(chosen, lecture)
+    if not labs:
+        raise UsageError("lab run", "no lab is named", "tinybox lab list; `all` runs every lab")
+    pages = html_pages(html, [name for name, _ in labs]) if html else None
     prepare(image)
+    dialog = Dialog(step, hold, control, as_json)
     found = []
-    for name in course.chosen(chosen):
-        one = course.load(name)
-        if not as_json:
-            print("\n".join(card.question(name, one)), flush=True)
-        if step:
-            pause(one)
-        result = course.conduct(one, feature=not control, image=image, seed=seed)
-        found.append((name, result))
+    for name, one in labs:
+        result, prediction = dialog.perform(name, one, image=image, seed=seed)
+        found.append(card.as_data(name, result, prediction))
         if pages:
-            pages.add(record.of(name, one, result, control=control))
+            pages.add(record.of(name, one, result, prediction, control=control))
         if page:
-            page.write("\n".join([*card.markdown(name, one, result), ""]))
-        if not as_json:
-            print("\n".join([*card.report(result), *([] if step else card.answer(one)), ""]), flush=True)
+            page.write("\n".join([*card.markdown(name, one, result, prediction, control=control), ""]))
     if as_json:
-        print(json.dumps([card.as_data(name, result) for name, result in found], indent=2))
-    return int(any(result.verdict == course.FAIL for _, result in found))
+        print(json.dumps(found, indent=2))
+    return int(any(each["verdict"] == course.FAIL for each in found))
+
+
+def wanted(chosen: tuple[str, ...], lecture: int | None) -> list[tuple[str, course.Lab]]:
+    """Return the labs that are *chosen*, and those of a *lecture*; UsageError if there is no such lab or lecture."""
+    labs = [*course.chosen(chosen), *(lectures.numbered(lecture).labs if lecture is not None else [])]
+    return [(name, course.load(name)) for name in labs]
 
 
 def html_pages(path: str, names: list[str]) -> Pages:
@@ -114,26 +156,31 @@ def html_pages(path: str, names: list[str]) -> Pages:
     return Pages(path, names)
 
 
-def pause(one: course.Lab) -> None:
-    """Wait for Enter, so that the audience can make its predictions, then print the answer."""
-    print("\nWhat do you expect? [Enter]", end=" ", file=sys.stderr, flush=True)
-    sys.stdin.readline()
-    print("\n".join(card.answer(one)), flush=True)
-
-
 @lab.command("check")
 @JSON
 @SEED
 @IMAGE
+@LECTURE
+@OWN
 @click.argument("chosen", nargs=-1, metavar="[ID...]", shell_complete=names)
-def check(chosen: tuple[str, ...], image: str, seed: int, *, as_json: bool) -> int:
+def check(
+    chosen: tuple[str, ...],
+    image: str,
+    seed: int,
+    lecture: int | None,
+    lab_dir: tuple[str, ...],
+    *,
+    as_json: bool,
+) -> int:
     """Run every lab and its control; the exit status is 1 if a lab fails, or if its control does not fail."""
+    use(lab_dir)
+    labs = wanted(chosen, lecture) or wanted(("all",), None)
     prepare(image)
     done: list[tuple[str, course.Pair]] = []
 
     def pairs() -> Iterator[tuple[str, course.Pair]]:
-        for name in course.chosen(chosen or ("all",)):
-            done.append((name, course.conduct_both(course.load(name), image=image, seed=seed)))
+        for name, one in labs:
+            done.append((name, course.conduct_both(one, image=image, seed=seed)))
             yield done[-1]
 
     for line in card.table(pairs()):
@@ -142,6 +189,17 @@ def check(chosen: tuple[str, ...], image: str, seed: int, *, as_json: bool) -> i
     if as_json:
         print(json.dumps([card.pair_as_data(*each) for each in done], indent=2))
     return int(any(pair.verdict == course.FAIL for _, pair in done))
+
+
+@lab.command("new")
+@OWN
+@click.argument("name", metavar="NAME")
+def new(name: str, lab_dir: tuple[str, ...]) -> None:
+    """Write a lab of your own to begin with: a file NAME.py in the first --lab-dir, or in this directory."""
+    use(lab_dir)
+    folder = next(iter(own_folders.directories()), os.getcwd())
+    print(template.write(name, folder))
+    print(f"Next: change it; tinybox lab check --lab-dir {shlex.quote(folder)} {name}")
 
 
 @lab.command("report")

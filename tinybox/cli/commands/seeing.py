@@ -11,7 +11,7 @@ import click
 from tinybox.seeing import book, keyboard
 from tinybox.seeing.page import Page
 from tinybox.seeing.replay import Replay, read
-from tinybox.seeing.text import Text, colours, width
+from tinybox.seeing.text import Text, colours
 
 
 @click.command()
@@ -30,7 +30,7 @@ def replay(trace: str, step: bool, key_steps: bool, html: str | None) -> int:
         if step:
             keyboard.check("--step")
             keys = stack.enter_context(keyboard.Keyboard())
-        text = Text(_write, colour=colours(1), width=width(1), key_steps=key_steps)
+        text = Text(_write, colour=colours(1), key_steps=key_steps)
         whole = Replay(text.show, keys, key_steps=key_steps).run(read(trace))
     return 0 if whole else 130
 
@@ -42,7 +42,7 @@ def explain(step: str | None) -> None:
 
     The text describes what the kernel does, the system call, its place in the code, and what happens without it.
     """
-    lines = book.pages(step, width(1)) if step else book.table(width(1))
+    lines = book.pages(step) if step else book.table()
     click.echo("\n".join(lines))
 
 

@@ -14,11 +14,13 @@ from tinybox.errors import UsageError, printable
 from tinybox.images.store import Store
 from tinybox.workshop import levels, student_folder
 from tinybox.workshop.student_folder import StudentFolder
+from tinybox.wrapping import columns, wrapped
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 IMAGE = "busybox"
+ENDLESS = 10_000  # columns: for a file, a sentence is one line
 DIRECTORY = click.option("--dir", "path", default=".", metavar="DIR", help="The student's directory (default: here).")
 MARKS = {student_folder.PASSED: "passed", student_folder.CHANGED: "changed since it passed", student_folder.OPEN: "-"}
 
@@ -49,7 +51,7 @@ def new(path: str) -> None:
     paths = Paths()
     host.read(paths.cache).check()
     made = with_image(IMAGE, lambda: student_folder.lay_out(path, Store(paths.root).image(IMAGE)))
-    print(f"{path}: {', '.join(made) or 'nothing is missing'}")
+    _say(f"{path}: {', '.join(made) or 'nothing is missing'}", "  ")
     print(f"Next: cd {path}; tinybox workshop show 1")
 
 
@@ -58,9 +60,11 @@ def new(path: str) -> None:
 def list_levels(path: str) -> None:
     """List the levels, and which of them have passed."""
     folder = _folder_or_none(path)
+    width = max(len(MARKS[folder.state(number)]) if folder else 1 for number in range(1, len(levels.ORDER) + 1))
     for number, name in enumerate(levels.ORDER, 1):
         mark = MARKS[folder.state(number)] if folder else "-"
-        print(f"{number:2} {name:12} {mark:24} {levels.text(number)[0]}")
+        line = f"{number:2} {name:14} {mark:{width}} {levels.text(number)[0]}"
+        print("\n".join(wrapped(line, columns(), " " * (width + 19))))
 
 
 @workshop.command("show")
@@ -73,12 +77,18 @@ def show(number: int, path: str, *, unfold: bool) -> None:
     if unfold:
         shown = StudentFolder(path).unfold(number, len(level.hints))
         for which, hint in enumerate(level.hints[:shown], 1):
-            print(f"Hint {which} of {len(level.hints)}: {hint}")
+            _say(f"Hint {which} of {len(level.hints)}: {hint}", "  ")
         return
     title, text = levels.text(number)
     name = levels.file_name(number)
-    print(f"Level {number}: {title}\n\n{text}\n\nFile: {name}, used as: ./{name} {level.usage}\nRead: {level.pages}")
-    print(f"Check: tinybox workshop check {number}. Hints: tinybox workshop show --hint {number}.")
+    print(f"Level {number}: {title}\n")
+    for paragraph in text.split("\n\n"):
+        _say(paragraph)
+        print()
+    print(f"File:  {name}, used as: ./{name} {level.usage}")
+    _say(f"Read:  {level.pages}", " " * 7)
+    print(f"Check: tinybox workshop check {number}")
+    print(f"Hint:  tinybox workshop show --hint {number}")
 
 
 @workshop.command("check")
@@ -96,9 +106,9 @@ def check(number: int | None, path: str) -> int:
     name, program = levels.file_name(number), folder.program(number)
     verdict = levels.check(number, program, folder.rootfs)
     for sentence in verdict.seen:
-        print(f"  seen: {printable(sentence)}")
+        _say(f"  seen: {printable(sentence)}", " " * 8)
     if not verdict.passed:
-        print(f"{name}: not yet: {printable(verdict.missing)}")
+        _say(f"{name}: not yet: {printable(verdict.missing)}", "  ")
         return 1
     folder.note_passed(number, program)
     last = number == len(levels.ORDER)
@@ -111,6 +121,11 @@ def check(number: int | None, path: str) -> int:
 def solution(number: int) -> None:
     """Print a complete program of a level; yours may differ."""
     print(levels.solution(number), end="")
+
+
+def _say(text: str, indent: str = "") -> None:
+    """Print a text, wrapped between words if there is a terminal; the lines after the first begin with *indent*."""
+    print("\n".join(wrapped(text, columns(ENDLESS), indent)))
 
 
 def _folder_or_none(path: str) -> StudentFolder | None:

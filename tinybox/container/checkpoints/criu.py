@@ -16,6 +16,7 @@ import subprocess
 
 from tinybox.container.checkpoints import messages
 from tinybox.errors import HostError
+from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,7 +159,9 @@ def printable(text: str) -> str:
 
 
 def find() -> str:
-    """Return the path of the host's criu; HostError: it is missing or too old."""
+    """Return the path of the host's criu; HostError: it is missing or too old, or this user is not the host's root."""
+    if user_namespaces.is_rootless():
+        raise HostError("criu", "it needs root of the host, and this user has only a user namespace", "use sudo")
     for folder in (os.environ.get("PATH") or PATH).split(":"):
         program = os.path.join(folder, "criu")
         if os.path.isabs(program) and os.path.isfile(program) and os.access(program, os.X_OK):
@@ -185,7 +188,7 @@ def _check(program: str) -> None:
 
 
 def trouble() -> str:
-    """Return why criu cannot work on this host, or "": it is missing or too old, or cannot deal with this kernel."""
+    """Return why criu cannot work here, or "": it is missing or too old, needs root, or refuses this kernel."""
     try:
         program = find()
     except HostError as error:

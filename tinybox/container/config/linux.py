@@ -59,6 +59,9 @@ def linux(request: Request) -> Linux:
     return wanted
 
 
+_OF_PODMAN = ("keep-id", "auto", "nomap")  # of --userns, see podman-run(1)
+
+
 def _namespaces(request: Request) -> list[Namespace]:
     made: list[Namespace] = [{"type": "mount"}]
     for key, kind in NAMESPACES.items():
@@ -98,6 +101,9 @@ def _refuse_device_rules(request: Request, nodes: list[tuple[Device, str]]) -> N
 
 
 def _refuse_mode(key: str, mode: str) -> None:
+    if key == "userns" and mode.partition(":")[0] in _OF_PODMAN:
+        cause = "this mode is podman's: tinybox maps the ids of a whole home, or those of one box with `private`"
+        raise UsageError(f"--userns {mode}", cause, "leave it out: without root, id 0 of the box is the user outside")
     cure = "private, shareable, none, host or container:NAME" if key == "ipc" else "private, host or container:NAME"
     raise UsageError(f"--{key} {mode}", "is not a mode of this namespace", cure)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinybox.container.planning import seccomp
 from tinybox.container.process import child, init
 from tinybox.container.process.plan import Step
-from tinybox.linux import native_init, process
+from tinybox.linux import native_init, process, user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,9 +47,11 @@ def native(mode: str, handles: Handles) -> list[Step]:
 def is_native(task: Task, *, joins: bool) -> bool:
     """Return whether PID 1 is to be the native init: a process of the box could look at tinybox's Python.
 
-    Of other boxes PID 1 stays Python: criu restores no process whose program is a memory file.
+    Without root, it also is if no other command could look at this Python, whose memory was made outside of the user
+    namespace. Of other boxes PID 1 stays Python: criu restores no process whose program is a memory file.
     """
-    return not _has_label(task) and (joins or "CAP_SYS_PTRACE" in seccomp.rights_of_box(task))
+    is_visible = joins or user_namespaces.stayed or "CAP_SYS_PTRACE" in seccomp.rights_of_box(task)
+    return is_visible and not _has_label(task)
 
 
 def adopt_orphans() -> list[Step]:

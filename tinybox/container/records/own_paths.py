@@ -7,6 +7,7 @@ any program; a program in Python that imports tinybox then goes on by `resume()`
 from __future__ import annotations
 
 import os
+import sys
 
 from tinybox.container.records import paths
 from tinybox.errors import HostError
@@ -39,6 +40,22 @@ def go_on(number: str) -> None:
             raise HostError("rootless", f"the file RUN/{home.FILE} is not open: {error.strerror}") from error
         user_namespaces.live = paths.Paths().run
         delegation.take(user_namespaces.live)
+
+
+def stay() -> None:
+    """Go on in the home that this process has just entered, without an execve(2)."""
+    user_namespaces.stayed, user_namespaces.live = True, paths.Paths().run
+    delegation.take(user_namespaces.live)
+
+
+def execute_again() -> None:
+    """Execute this command again, which has entered the home: then its memory belongs to the home, too; execve(2).
+
+    Nothing must have been made before. The new process takes over the lock on RUN/.home.
+    """
+    os.set_inheritable(user_namespaces.home, True)
+    os.environ[INSIDE] = str(user_namespaces.home)
+    os.execv(sys.executable, sys.orig_argv)
 
 
 def resume() -> None:

@@ -16,6 +16,7 @@ from tinybox.container.records import naming, state
 from tinybox.errors import StateError
 from tinybox.isolation.network import facts as of_kernel
 from tinybox.isolation.network import firewall
+from tinybox.wrapping import columns, wrapped
 
 if TYPE_CHECKING:
     from tinybox.container.network.addresses import Endpoint
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from tinybox.isolation.network.facts import Facts
     from tinybox.linux.sockets.rtnetlink import Link
 
-WIDTH, LEFT = 100, 52  # characters: the whole width, and the host's side
+WIDTH = columns()  # read once, when the command begins
+LEFT = max(WIDTH - 48, 42)  # columns of the host's side
 SWITCHES = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/{bridge}/route_localnet")
 
 
@@ -66,7 +68,7 @@ def drawn(paths: Paths, network: Network) -> list[str]:
     ports = [link for link in facts.links if link.master == bridge.index]
     for port in ports:
         lines += _port(facts, port, boxes.get(port.name), last=port is ports[-1])
-    return [line[:WIDTH].rstrip() for line in [*lines, *_below(facts, bridge)]]
+    return [*(line.rstrip() for line in lines), *_below(facts, bridge)]
 
 
 def _title(network: Network) -> str:
@@ -99,7 +101,8 @@ def _port(facts: Facts, port: Link, box: Box | None, *, last: bool) -> list[str]
     host = [f"   {corner} {port.index}: {port.title}  {port.port}"]
     host += [f"   {side}    {port.mac}"]
     host += [f"   {side}    learned: {mac}" for number, mac in facts.learned if number == port.index]
-    right = box.lines() if box else ["a box of another store"]
+    lines = box.lines() if box else ["a box of another store"]
+    right = [part for line in lines for part in wrapped(line, WIDTH - LEFT, " " * 5)]
     rows = max(len(host), len(right))
     host += [f"   {side}"] * (rows - len(host))
     pairs = zip(host, right + [""] * (rows - len(right)), strict=True)
@@ -111,23 +114,23 @@ def _port(facts: Facts, port: Link, box: Box | None, *, last: bool) -> list[str]
 def _below(facts: Facts, bridge: Link) -> list[str]:
     """Return the lines about the host's routing: its routes, its settings in /proc/sys, and its firewall rules."""
     lines = ["─" * WIDTH, "The host's routes"]
-    lines += [f"   {route}  by {facts.names.get(index, '?')}" for index, route in facts.routes if index]
+    routes = [f"   {route}  by {facts.names.get(index, '?')}" for index, route in facts.routes if index]
+    lines += [part for route in routes for part in wrapped(route, WIDTH, " " * 5)]
     lines += ["The host's switches, in /proc/sys"]
     for path in (switch.format(bridge=bridge.name) for switch in SWITCHES):
         with open(f"/proc/sys/{path}", encoding="ascii") as file:
             lines.append(f"   {path} = {file.read().strip()}")
     lines += ["The firewall, table inet tinybox: rules, and the packets that they have met"]
     for chain, rule in firewall.counted():
-        lines.append(_rule(chain, rule))
+        lines += _rule(chain, rule)
     return lines
 
 
-def _rule(chain: str, rule: str) -> str:
-    """Return the line of one firewall rule, with the number of packets that it has matched in front."""
+def _rule(chain: str, rule: str) -> list[str]:
+    """Return the lines of one firewall rule, with the number of packets that it has matched in front."""
     packets = re.search(r"counter packets (\d+) bytes \d+ ?", rule)
     count = packets[1] if packets else "?"
     plain = rule.replace(packets[0], "") if packets else rule
     asked, _, comment = plain.partition(" comment ")
-    line = f"   {count:>7}  {chain:<9} {asked}"
-    noted = f"{line}   # {comment.strip(chr(34))}"
-    return noted if comment and len(noted) <= WIDTH else line
+    noted = f"   # {comment.strip(chr(34))}" if comment else ""
+    return wrapped(f"   {count:>7}  {chain:<9} {asked}{noted}", WIDTH, " " * 22)

@@ -7,9 +7,11 @@ cannot print a message.
 
 from __future__ import annotations
 
+import mmap
 from typing import TYPE_CHECKING
 
 from tinybox.isolation.cgroups.out_of_memory import memory_limit, oom_kills
+from tinybox.lab import inside
 from tinybox.lab.course import Lab
 
 if TYPE_CHECKING:
@@ -20,8 +22,9 @@ FILES = {1: ("memory.limit_in_bytes", "memory.oom_control"), 2: ("memory.max", "
 
 
 def fill(size: int) -> str:
-    """In the box: write to *size* bytes of memory; return "survived" if the program lives to the end."""
-    held = bytearray(size)
+    """In the box: map *size* bytes of memory, then write to all; return "survived" if the program lives to the end."""
+    held = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    inside.send("promised")
     for at in range(0, size, 4096):
         held[at] = 1
     return "survived"
@@ -31,6 +34,7 @@ def check(bench: Bench, *, feature: bool) -> None:
     """Let a program write to more memory than its box may have."""
     with bench.box(fill, NEEDED, **({"memory": str(LIMIT)} if feature else {"pids_limit": "100"})) as box:
         group = box.container.cgroup
+        promised = box.receive()
         status, printed = box.wait(), box.read_all().strip()
         version = group.hierarchies.version("memory")
         limit, events = FILES.get(version, FILES[2])
@@ -40,10 +44,12 @@ def check(bench: Bench, *, feature: bool) -> None:
         notified = box.ending is not None and box.ending.out_of_memory
         bench.on_host("oom_kill", kills, events)
         bench.on_host("tinybox was notified", notified, "the event of that file")
-    bench.saw("the program wrote to", f"{NEEDED} bytes", "a loop, page by page")
+    bench.saw("the program was to write to", f"{NEEDED} bytes", "a loop, page by page")
+    bench.in_box(f"mmap(2) of {NEEDED} bytes", promised, "a line on its stdout, before it wrote to them")
     bench.saw("exit status", status, "echo $? after tinybox run")
-    bench.in_box("printed", printed or "nothing", "its stdout")
+    bench.in_box("printed then", printed or "nothing", "its stdout")
     bench.claim("the program was ended with status 137", status == 137)
+    bench.claim("the call for the memory had not failed", promised == "promised")
     bench.claim("it could not print a message", printed == "")
     bench.claim("the kernel sent an event, and counted a kill", notified and (kills >= 1 or version == 1))
 
@@ -51,8 +57,8 @@ def check(bench: Bench, *, feature: bool) -> None:
 LAB = Lab(
     question=f"A program in a box with {LIMIT >> 20} MiB writes to {NEEDED >> 20} MiB. Does malloc fail, does it swap,"
     " or does something else happen?",
-    answer="The OOM killer kills it: status 137, oom_kill 1. No system call failed: the kernel had promised the memory,"
-    " and could not provide it.",
+    answer="The OOM killer kills it: status 137, oom_kill 1. mmap(2) had not failed: the kernel had promised the"
+    " memory, and could not provide it.",
     control="no limit: it survives",
     check=check,
 )

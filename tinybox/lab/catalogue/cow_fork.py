@@ -27,6 +27,13 @@ ENTRY, FRAME = 8, (1 << 55) - 1  # bytes of an entry in pagemap; its bits with t
 MIB = 1024  # in the kilobytes of smaps_rollup
 
 
+def data_dirty(memory: mmap.mmap) -> int:
+    """Return how many kilobytes of *memory* are private to this process: Private_Dirty; see proc_pid_smaps(5)."""
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    mapping = look.text("/proc/self/smaps").partition(f"{start:x}-")[2]
+    return int(mapping.partition("Private_Dirty:")[2].split()[0])
+
+
 def rollup(pid: int | str, name: str) -> int:
     """Return one line of /proc/PID/smaps_rollup in kilobytes; see proc_pid_smaps(5)."""
     for line in look.text(f"/proc/{pid}/smaps_rollup").splitlines():
@@ -61,11 +68,11 @@ def writing_child(write: bool) -> None:
     if child:
         os.waitpid(child, 0)
         return
-    forked, before = rollup("self", "Private_Dirty"), faults()
+    data, forked, before = data_dirty(memory), rollup("self", "Private_Dirty"), faults()
     if write:
         touch(memory)
     met = faults() - before
-    inside.send({"fork": forked, "dirty": rollup("self", "Private_Dirty") - forked, "faults": met})
+    inside.send({"data": data, "fork": forked, "dirty": data_dirty(memory) - data, "faults": met})
     os._exit(0)
 
 
@@ -76,15 +83,10 @@ def frames(pid: int, start: int) -> list[int]:
         return [entry & FRAME for (entry,) in struct.iter_unpack("<Q", file.read(PAGES * ENTRY))]
 
 
-def shared(one: list[int], other: list[int]) -> str:
-    """Return a letter for each page: s if both processes have the same frame of memory, c if each has its own."""
-    return "".join("s" if here == there else "c" for here, there in zip(one, other, strict=True))
-
-
 def pages(pids: list[int], start: int) -> str:
-    """Return a letter for each page, see shared(); nothing if this user may not see the frames."""
+    """Return a letter for each page: s if two processes share its frame, else c; nothing if frames are not shown."""
     one, other = (frames(pid, start) for pid in pids)
-    return shared(one, other) if any(one) else ""
+    return "".join("s" if here == there else "c" for here, there in zip(one, other, strict=True)) if any(one) else ""
 
 
 def writing_parent(write: bool) -> None:
@@ -112,23 +114,26 @@ def check(bench: Bench, *, feature: bool) -> None:
     with bench.box(writing_parent, feature) as box:
         place, _ = box.receive(), box.receive()
         both = [box.program, *look.children(box.program)]
-        before, moments = sum(rollup(pid, "Pss") for pid in both), [("after fork", pages(both, place))]
+        before, pids = sum(rollup(pid, "Pss") for pid in both), ",".join(map(str, both))
+        moments = [("after fork", pages(both, place))]
         for part in ("a quarter written", "half written", "three quarters", "all written"):
             box.send_line("go on")
             box.receive()
             moments.append((part, pages(both, place)))
         more = sum(rollup(pid, "Pss") for pid in both) - before
-    bench.in_box("private after fork", f"{child['fork']} kB", "Private_Dirty in the child's /proc/self/smaps_rollup")
-    bench.in_box("more after its stores", f"{child['dirty']} kB", "the same, afterwards")
+    bench.in_box("its data, private after fork", f"{child['data']} kB", "Private_Dirty in the child's /proc/self/smaps")
+    bench.in_box("all that is private in it", f"{child['fork']} kB", "Private_Dirty in its /proc/self/smaps_rollup")
+    bench.in_box("its data, after its stores", f"{child['data'] + child['dirty']} kB", "the same line of smaps")
     bench.in_box("page faults", child["faults"], "field 10 of the child's /proc/self/stat")
-    bench.on_host("busy parent", f"+{more} kB", "Pss of parent and snapshot, /proc/PID/smaps_rollup")
+    bench.on_host("busy parent", f"+{more} kB", f"Pss in /proc/{{{pids}}}/smaps_rollup, afterwards and before")
     if moments[0][1]:
         says = f"The parent writes, and at the end {moments[-1][1].count('c')} of {PAGES} pages exist twice."
         kinds = {"s": "one frame of memory for both", "c": "copied: parent and snapshot have one each"}
-        source = "the frame numbers in /proc/PID/pagemap of both processes"
-        bench.draw(Cells("The pages of a snapshot", says, source, kinds, [moments[0], moments[1], moments[-1]]))
+        source, shown = f"frame numbers in /proc/{{{pids}}}/pagemap", [*moments[:2], moments[-1]]
+        bench.draw(Cells("The pages of a snapshot", says, source, kinds, shown))
     near = range(SIZE // 1024 - MIB, SIZE // 1024 + MIB)
-    bench.claim("fork(2) has copied next to nothing", child["fork"] < 6 * MIB)
+    bench.claim("fork(2) has copied nothing of the data", child["data"] == 0)
+    bench.claim("and of the whole process less than 6 MiB", child["fork"] < 6 * MIB)
     bench.claim("writing 16 MiB takes 16 MiB more", child["dirty"] in near)
     bench.claim("there is one fault for each page", PAGES <= child["faults"] < PAGES * 1.1)
     bench.claim("if the parent writes all its memory, the snapshot takes as much again", more in near)
@@ -136,7 +141,7 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 LAB = Lab(
     question="A process with 16 MiB of data forks. How much does the child take, before and after it writes all of it?",
-    answer=f"Next to nothing before; 16 MiB more afterwards, in about {PAGES} page faults, one for each page. If the"
+    answer=f"Nothing of the data before; 16 MiB afterwards, in about {PAGES} page faults, one for each page. If the"
     " parent goes on writing, its snapshot takes just as much.",
     control="neither process writes: nothing is copied",
     check=check,

@@ -2,13 +2,15 @@
 
 A daemon leaves its parent, its session and its terminal, its working directory and its three streams. It forks twice.
 The first child leads a new session, and a session leader gets a terminal again if it opens one. The second child is not
-a leader, so it never gets one. Its parent ends, and PID 1 adopts it.
+a leader, so it never gets one. Its parent ends, and PID 1 adopts it. With umask(0) its files get exactly the mode that
+it asks for. It is in another process group than its starter, so Ctrl-C on that terminal does not reach it.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import stat
 from typing import TYPE_CHECKING
 
 from tinybox.lab import look
@@ -17,7 +19,7 @@ from tinybox.lab.course import Lab
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
-PID_FILE = "/tmp/daemon.pid"
+PID_FILE, MODE = "/tmp/daemon.pid", 0o666
 
 
 def become_daemon(forks_twice: bool) -> None:
@@ -30,12 +32,14 @@ def become_daemon(forks_twice: bool) -> None:
     if forks_twice and os.fork():
         os._exit(0)
     os.chdir("/")
+    os.umask(0)
     null = os.open("/dev/null", os.O_RDWR)
     for fd in range(3):
         os.dup2(null, fd)
     os.close(null)
-    with open(f"{PID_FILE}.new", "w", encoding="utf-8") as file:
-        file.write(str(os.getpid()))
+    fd = os.open(f"{PID_FILE}.new", os.O_WRONLY | os.O_CREAT, MODE)
+    os.write(fd, str(os.getpid()).encode())
+    os.close(fd)
     os.rename(f"{PID_FILE}.new", PID_FILE)
     signal.pause()
 
@@ -44,6 +48,7 @@ def check(bench: Bench, *, feature: bool) -> None:
     """Start a daemon on a terminal of the box, and read which streams, terminal and directory it still has."""
     with bench.box("sh", "-c", "read line") as box:
         starter = box.start(become_daemon, feature, tty=True)
+        starters_group = look.stat(starter.pid, 5)
         bench.until(lambda: os.path.exists(box.path(PID_FILE)), "the PID file")
         starter.wait()
         inner = bench.in_box("its number", int(look.text(box.path(PID_FILE))), f"cat {PID_FILE}")
@@ -58,11 +63,18 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.on_host("parent, session, terminal", outside, f"fields 4, 6, 7 of /proc/{pid}/stat")
         streams = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)]
         bench.on_host("streams", " ".join(streams), f"ls -l /proc/{pid}/fd")
+        group = look.stat(pid, 5)
+        bench.on_host("its process group, its starter's", f"{group}, {starters_group}", "field 5 of /proc/PID/stat")
+        umask = bench.on_host("umask", look.status(pid, "Umask"), f"Umask in /proc/{pid}/status")
+        mode = stat.S_IMODE(os.stat(box.path(PID_FILE)).st_mode)
+        bench.in_box(f"mode of its file, asked for {MODE:o}", f"{mode:o}", f"stat -c %a {PID_FILE}")
         folder = bench.on_host("directory", os.readlink(f"/proc/{pid}/cwd"), f"readlink /proc/{pid}/cwd")
     bench.claim("it has no terminal", terminal == 0)
     bench.claim("it does not lead its session, so it cannot get a terminal again", session not in (0, inner))
     bench.claim("PID 1 is its parent", parent == 1)
     bench.claim("its three streams are /dev/null", streams == ["/dev/null"] * 3)
+    bench.claim("it is not in the process group of its starter", group != starters_group)
+    bench.claim("its umask is 0: its file has the mode that it asked for", (umask, mode) == ("0000", MODE))
     bench.claim("its directory is /, so it keeps no file system from being unmounted", folder == "/")
 
 
@@ -76,7 +88,8 @@ def is_named(pid: int, inner: int) -> bool:
 
 LAB = Lab(
     question="A daemon is started on a terminal. What does it still have of that terminal, and why does it fork twice?",
-    answer="Nothing: no terminal, /dev/null for its streams, / as its directory, PID 1 as its parent. After the second"
+    answer="Nothing: no terminal, /dev/null for its streams, / as its directory, PID 1 as its parent, another"
+    " process group than its starter's, and a umask of 0. After the second"
     " fork it does not lead its session (sid is not its pid), and only a session leader can get a terminal.",
     control="it forks only once: it leads its session, sid is its pid",
     check=check,

@@ -72,8 +72,6 @@ def check(bench: Bench, *, feature: bool) -> None:
             if not each.ended():
                 bench.on_host(f"{each.pid} sleeps in", look.sleeps_in(each.pid), f"/proc/{each.pid}/wchan")
         bench.claim("flock: both sleep, each for the other's lock", asleep == 2)
-        for each in (one, two):
-            each.end()
         one, two, _ = meet(bench, box, record_locks=True, crosswise=feature)
         if not feature:
             two.receive()  # only now does it have the first lock

@@ -8,6 +8,8 @@ cases the process sleeps and takes no CPU until a file is ready; a loop that ask
 from __future__ import annotations
 
 import contextlib
+import errno
+import mmap
 import os
 import resource
 import select
@@ -36,7 +38,13 @@ def wait(asleep: bool) -> None:
     epoll = select.epoll()
     for _ in range(FILES):
         epoll.register(os.pipe()[0], select.EPOLLIN)
-    inside.send(epoll.fileno())
+    maps = look.text("/proc/self/maps").count("eventpoll")
+    try:
+        mmap.mmap(epoll.fileno(), mmap.PAGESIZE)
+        refusal = "works"
+    except OSError as error:
+        refusal = errno.errorcode[error.errno or 0]
+    inside.send([epoll.fileno(), maps, refusal])
     while True:
         epoll.poll(-1 if asleep else 0)
 
@@ -84,11 +92,13 @@ def burn() -> None:
 def check(bench: Bench, *, feature: bool) -> None:
     """Measure a process that waits for 100 files while another one is busy; then compare the cost of the calls."""
     with bench.box(wait, feature) as box:
-        fd, pid = box.receive(), box.program
+        (fd, maps, refusal), pid = box.receive(), box.program
         asleep = bench.comes(look.asleep(pid, "poll"), 1)
         lines = look.text(f"/proc/{pid}/fdinfo/{fd}").count("tfd:")
         bench.on_host("files in the list", lines, f"lines tfd: in /proc/{pid}/fdinfo/{fd}")
         bench.on_host("it sleeps in", look.sleeps_in(pid), f"/proc/{pid}/wchan")
+        bench.text_says("epoll shares memory with the program by mmap", f"mmap(2) of its descriptor: {refusal},"
+                        f" and {maps} lines in /proc/{pid}/maps", refuted=refusal == "ENODEV" and not maps)  # fmt: skip
         before = look.seconds(pid)
         with bench.process(burn) as clock:
             clock.wait()

@@ -11,10 +11,13 @@ import ctypes
 import os
 import shlex
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 from tinybox.errors import TinyboxError
+from tinybox.lab import inside, tracing
 from tinybox.lab.course import Lab
+from tinybox.linux import syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +52,37 @@ def exit_by_signal(number: int) -> None:
     """Register a handler and be ended by a signal."""
     _libc.on_exit(LAST_WORDS, None)  # as atexit(3), which has no symbol of its own
     os.kill(os.getpid(), number)
+
+
+def returning() -> None:
+    """On the host: run a program that registers puts(3) as its exit handler, and whose main() then returns."""
+    script = "import ctypes; c = ctypes.CDLL(None); c.strdup.restype = ctypes.c_void_p;"
+    script += 'c.__cxa_atexit(c.puts, ctypes.c_void_p(c.strdup(b"handler")), None)'
+    os.execv(sys.executable, [sys.executable, "-ISc", script])
+
+
+def last_calls() -> None:
+    """In the box: trace exit(3) and send the number and the argument of the last system call; see ptrace(2)."""
+    seen: list[tracing.Call] = []
+    tracing.traced(lambda: _libc.exit(7), seen.append)
+    names = {number: name for name, number in syscalls.numbers_of(os.uname().machine).items()}
+    inside.send([names.get(seen[-1].number, str(seen[-1].number)), seen[-1].arguments[0]])
+
+
+def texts(bench: Bench) -> None:
+    """Measure what exit(3) is, and what follows when main() returns."""
+    if tracing.allowed():
+        with bench.box(last_calls) as box:
+            name, argument = box.receive()
+        bench.in_box("exit(7) ends in", f"{name}({argument})", "strace; ptrace(2)")
+        bench.text_says(
+            "exit() is a system call", f"the library's exit(7) called {name}({argument})", refuted=name != "exit"
+        )
+    with bench.process(returning) as program:
+        printed = program.read_all().strip()
+    bench.on_host("printed when main() returns", printed or "nothing", "atexit(3)")
+    bench.text_says("the compiler puts an _exit() behind main()", f"at its return the exit handler printed {printed!r}:"
+                    " the library called exit(3)", refuted=printed == "handler")  # fmt: skip
 
 
 def lived(bench: Bench, *command: Any) -> tuple[int, str]:
@@ -90,6 +124,7 @@ def check(bench: Bench, *, feature: bool) -> None:
     bench.in_box("printed at _exit(3)", at_kernel_exit.strip() or "nothing", "_exit(2)")
     _, at_kill = lived(bench, exit_by_signal, signal.SIGKILL.value)
     bench.in_box("printed at SIGKILL", at_kill.strip() or "nothing", "kill(2)")
+    texts(bench)
     bench.claim("only the lower eight bits arrive: 259 becomes 3", status == 3)
     bench.claim("exit(3) calls the handlers", at_exit == "handler\n")
     bench.claim("_exit(2) and SIGKILL call none", not at_kernel_exit and not at_kill)

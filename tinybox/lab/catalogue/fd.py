@@ -21,17 +21,19 @@ if TYPE_CHECKING:
 LIMIT, ENOUGH = 64, 100
 
 
-def open_many(most: int) -> tuple[int, str]:
-    """In the box: open /dev/null until open(2) fails, or *most* are open; return the last fd and the errno's name."""
+def open_many(most: int) -> None:
+    """In the box: open /dev/null until open(2) fails, or *most* are open; send the last fd and the errno's name."""
     inside.send("ready")
     inside.receive_line()
-    last = -1
+    last, refusal = -1, "none"
     while last < most:
         try:
             last = os.open("/dev/null", os.O_RDONLY)
         except OSError as error:
-            return last, errno.errorcode[error.errno or 0]
-    return last, "none"
+            refusal = errno.errorcode[error.errno or 0]
+            break
+    inside.send([last, refusal])
+    inside.receive_line()
 
 
 def check(bench: Bench, *, feature: bool) -> None:

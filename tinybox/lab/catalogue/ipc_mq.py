@@ -1,7 +1,8 @@
 """IPC by a message queue: a name that belongs to an IPC namespace.
 
 POSIX message queues keep messages whole and in order of priority. They have names, and each IPC namespace has its own
-names: the host's queue does not exist in the box. The file of a queue shows how many bytes wait in it.
+names: the host's queue does not exist in the box. The file of a queue shows how many bytes wait in it, and
+mq_getattr(3) how many messages.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tinybox.linux import user_namespaces
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
+MESSAGES = (b"one", b"two", b"three")
 _libc = ctypes.PyDLL(None, use_errno=True)
 
 
@@ -40,6 +42,13 @@ def look_for(name: str) -> None:
         inside.send([os.listdir("/dev/mqueue"), "open", os.pread(opened, 100, 0).decode()])
 
 
+def waiting(queue: int) -> int:
+    """Return how many messages wait in a queue: mq_curmsgs, the fourth number of struct mq_attr; see mq_getattr(3)."""
+    attributes = (ctypes.c_long * 8)()
+    mq("mq_getattr", queue, attributes)
+    return int(attributes[3])
+
+
 def make(bench: Bench, name: str) -> int:
     """Make a queue on the host with three messages, removed at the end of the lab; return its descriptor."""
     try:
@@ -49,8 +58,8 @@ def make(bench: Bench, name: str) -> int:
         raise
     bench.closing(lambda: os.close(queue))
     bench.closing(lambda: mq("mq_unlink", name.encode()))
-    for letter in (b"a", b"b", b"c"):
-        mq("mq_send", queue, letter, ctypes.c_size_t(1), 0)
+    for word in MESSAGES:
+        mq("mq_send", queue, word, ctypes.c_size_t(len(word)), 0)
     return queue
 
 
@@ -63,11 +72,13 @@ def check(bench: Bench, *, feature: bool) -> None:
     with bench.box(look_for, name, ipc="private" if feature else "host") as box:
         listed, outcome, text = box.receive()
         size = os.pread(queue, 100, 0).decode().split()[0]
+        messages = bench.on_host("messages in it", waiting(queue), "mq_curmsgs of mq_getattr(3)")
         bench.on_host("queue", size, f"cat /dev/mqueue{name}, where an mqueue is mounted; mq_open(3)")
         bench.in_box("queue", text.split()[0] if text else "none", f"cat /dev/mqueue{name}")
         bench.in_box("queues listed", " ".join(listed) or "none", "ls /dev/mqueue")
         bench.in_box("mq_open", outcome, "mq_open(3)")
-    bench.claim("the host's queue holds three bytes", size == "QSIZE:3")
+    bench.claim("the host's queue holds three messages", messages == len(MESSAGES))
+    bench.claim("and its file counts their bytes", size == f"QSIZE:{sum(map(len, MESSAGES))}")
     bench.claim("the box lists no queue", not listed)
     bench.claim("and cannot open the host's queue by its name", outcome == "ENOENT")
 

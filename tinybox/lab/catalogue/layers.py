@@ -87,13 +87,13 @@ def check(bench: Bench, *, feature: bool) -> None:
         layers = box.container.annotations[spec.LAYERS].split(":")
         report = layer_report.layers_of(layer_report.sources_of(Store(box.container.paths.root), image))
         below, top = layers[-2:]
-        in_mount = mounted(box)
+        in_mount, pid = mounted(box), box.pid
         hidden, again = mark_of(f"{below}/{BIG}"), mark_of(f"{top}/{CHANGED}")
         mark, opaque = mark_of(f"{top}/{BIG}"), has_mark(f"{top}/{FOLDER}", overlay.opaque_mark(userns=False))
         upper = mark_of(f"{box.container.bundle}/upper/{KEPT}")
     lost = sum(layer.lost for layer in report)
     bench.in_box("ls /lab", " ".join(names), f"{seen} bytes in files")
-    bench.on_host("the overlay", f"{in_mount} directories below", "lowerdir in /proc/PID/mountinfo")
+    bench.on_host("the overlay", f"{in_mount} directories below", f"lowerdir in /proc/{pid}/mountinfo")
     bench.on_host("the top layer", f"{stat.filemode(mark.st_mode) if mark else 'nothing'}", f"stat {BIG}: mode")
     bench.on_host("opaque", opaque, f"trusted.overlay.opaque of {FOLDER}; getxattr(2)")
     bench.on_host("the layer below", f"{hidden.st_size if hidden else 0} bytes", f"stat {BIG}")

@@ -33,6 +33,11 @@ def check(bench: Bench, *, feature: bool) -> None:
     for kind in KINDS:
         bench.on_host(kind, host[kind], f"readlink /proc/self/ns/{kind}")
         bench.in_box(kind, read_inside[kind], f"readlink /proc/self/ns/{kind}")
+    bench.text_says(
+        "clone makes the child in the same namespaces",
+        f"with CLONE_NEWUTS, UTS namespace {host['uts']} became {read_outside['uts']}",
+        refuted=host["uts"] != read_outside["uts"],
+    )
     differ = {kind for kind in KINDS if host[kind] != read_outside[kind]}
     bench.claim("both sides read the same numbers of the same process", read_inside == read_outside)
     bench.claim(f"six differ from the host's: {' '.join(sorted(OWN))}", differ == OWN)

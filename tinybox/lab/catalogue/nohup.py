@@ -40,6 +40,10 @@ def check(bench: Bench, *, feature: bool) -> None:
         state = bench.on_host("nohup: state", "Z" if kept.ended() else look.state(kept.pid), f"/proc/{kept.pid}/stat")
         if state != "Z":
             bench.on_host("nohup: terminal", look.stat(kept.pid, 7), f"field 7 of /proc/{kept.pid}/stat")
+    ended_by = signal.Signals(status - 128).name if status > 128 else "none"
+    bench.text_says(
+        "closing a terminal sends TERM", f"status {status}: signal {ended_by}", refuted=ended_by == "SIGHUP"
+    )
     bench.claim("the plain program dies by signal 1: 129", status == 128 + HUP)
     bench.claim("under nohup the program lives on, without a terminal", state == "S")
 

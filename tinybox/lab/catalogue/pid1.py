@@ -58,6 +58,8 @@ def check(bench: Bench, *, feature: bool) -> None:
         status = box.wait()
         bench.on_host("after kill -KILL", f"status {status}", f"kill -KILL {victim}; echo $?")
         bench.on_host("its neighbour", f"status {other}", f"wait(2) for {neighbour.pid}")
+    bench.text_says("init ignores SIGKILL", f"from outside, kill -KILL {victim} ended it: status {status}",
+                    refuted=status == STATUS_OF_KILL)  # fmt: skip
     bench.claim("SIGKILL from outside ends it: 137", status == STATUS_OF_KILL)
     bench.claim("and all other processes of the box", other == STATUS_OF_KILL)
 

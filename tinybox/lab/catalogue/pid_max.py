@@ -44,7 +44,7 @@ def use_numbers(set_back: bool) -> None:
     if set_back:
         count_from(pids[0] - 1)
     pids.append(new_pid())
-    inside.send(pids)
+    inside.send([os.getpid(), *pids])
     with open(MAX, encoding="utf-8") as file:
         limit = int(file.read())
     if set_back:
@@ -70,7 +70,7 @@ def check(bench: Bench, *, feature: bool) -> None:
     bench.need(os.path.exists(LAST), f"this kernel has no {LAST} (CONFIG_CHECKPOINT_RESTORE)")
     before = bench.on_host("last pid, before", int(look.text(LAST)), LAST)
     with bench.box(use_numbers, feature, privileged=True) as box:
-        first, second, third = box.receive()
+        own, first, second, third = box.receive()
         limit, last, wrapped = box.receive()
         pids = box.receive()
         bench.in_box("two children", f"{first} {second}", "fork(2)")
@@ -81,6 +81,12 @@ def check(bench: Bench, *, feature: bool) -> None:
         after = bench.on_host("last pid, after", int(look.text(LAST)), LAST)
     draw(bench, pids, limit, set_back=feature)
     bench.claim("the next pid is the last one plus one", second == first + 1)
+    bench.text_says("pids are random", f"two children got {first} and {second}", refuted=second == first + 1)
+    bench.text_says(
+        "the next pid is the largest pid plus one",
+        f"while {own} was the largest in the box, came {second}: {first} had been given out and had ended",
+        refuted=second > own + 1,
+    )
     bench.claim("with the counter set back, a number is given out again", third == first)
     bench.claim(f"after pid_max the count begins again, at {WRAP}", (last, wrapped) == (limit - 1, WRAP))
     bench.claim("the counter of the host was not changed", (after - before) % int(look.text(MAX)) < OTHERS)

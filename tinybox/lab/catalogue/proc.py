@@ -40,14 +40,21 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.in_box("processors", shown, "grep -c ^processor /proc/cpuinfo")
         allowed = look.status(box.program, "Cpus_allowed_list")
         bench.in_box("allowed", allowed, "Cpus_allowed_list in /proc/self/status")
+        usable = int(box.run("nproc").output)
+        bench.in_box("nproc", usable, "nproc")
+        may_use = len(os.sched_getaffinity(box.program))
+        bench.on_host("CPUs that its program may use", may_use, f"taskset -p {box.program}; sched_getaffinity(2)")
         bench.on_host("VmRSS", look.status(box.program, "VmRSS"), f"/proc/{box.program}/status")
         inner = look.status(box.program, "NSpid").split()[-1]
-        bench.in_box("VmRSS", box.run("grep", "VmRSS", f"/proc/{inner}/status").output, f"/proc/{inner}/status")
+        bench.in_box(
+            "VmRSS", box.run("grep", "VmRSS", f"/proc/{inner}/status").output.partition(":")[2], f"/proc/{inner}/status"
+        )
         everyone = bench.on_host("processes", sum(map(str.isdecimal, os.listdir("/proc"))), "ls -d /proc/[0-9]*")
         own = len(box.run("sh", "-c", "echo /proc/[0-9]*").output.split())
         bench.in_box("processes", own, "ls -d /proc/[0-9]*")
     bench.claim("MemTotal inside is the host's", box_total == host_total)
     bench.claim("the processors inside are the host's", shown == cpus)
+    bench.claim("but nproc counts the CPUs that the box may use", usable == may_use)
     bench.claim("although the box's limit is far below", limit is not None and limit == 32 * MIB < box_total)
     bench.claim("the processes are namespaced: the box lists only its own", own < 6 and own <= everyone)
 
@@ -55,7 +62,7 @@ def check(bench: Bench, *, feature: bool) -> None:
 LAB = Lab(
     question="A box is limited to 32 MiB and one CPU. What does `free` (/proc/meminfo) show inside, and /proc/cpuinfo?",
     answer="The host's whole memory and all its CPUs: meminfo and cpuinfo belong to no namespace. The limits of a box"
-    " are in its control group (memory.max), and in Cpus_allowed_list.",
+    " are in its control group (memory.max), and in Cpus_allowed_list, which nproc counts.",
     control="no limits: then the box may use all that MemTotal shows",
     check=check,
 )

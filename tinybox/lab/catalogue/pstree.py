@@ -53,7 +53,9 @@ def check(bench: Bench, *, feature: bool) -> None:
         numbers = {pid: look.status(pid, "NSpid").split()[-1] for pid in tree}
     bench.on_host("number 2", kthreadd, "/proc/2/comm")
     bench.in_box("number 2", report["2 is"], "/proc/2/comm")
-    bench.on_host("the subtree", " ".join(map(str, tree)), f"pstree -p {tree[0]}; /proc/PID/task/PID/children")
+    bench.on_host(
+        "the subtree", " ".join(map(str, tree)), f"pstree -p {tree[0]}; /proc/{tree[0]}/task/{tree[0]}/children"
+    )
     bench.in_box("the same processes", " ".join(numbers[pid] for pid in tree), "the last number of NSpid, each")
     bench.claim("there are seven processes", len(tree) == COUNT)
     bench.claim("their numbers in the box are 1 to 7", sorted(map(int, numbers.values())) == list(range(1, COUNT + 1)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from tinybox.isolation import home
 from tinybox.lab import inside, look
 from tinybox.lab.course import Lab
 from tinybox.linux import process, user_namespaces
@@ -29,8 +30,7 @@ def become_root(folder: str, closed: str, mapped: bool) -> None:
     process.set_dumpable(True)  # or /proc/self/uid_map would belong to root: see PR_SET_DUMPABLE in prctl(2)
     process.unshare(process.CLONE_NEWUSER)
     if mapped:
-        with open("/proc/self/uid_map", "w", encoding="ascii") as file:
-            file.write(f"0 {USER} 1\n")
+        home.map_one(USER, USER)
     made = os.open(f"{folder}/made", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     inside.send({"id": os.geteuid(), "map": look.text("/proc/self/uid_map").split(), "owner": os.fstat(made).st_uid,
                  "capabilities": look.status("self", "CapEff"), "opened": may_open(closed)})  # fmt: skip
@@ -57,12 +57,12 @@ def check(bench: Bench, *, feature: bool) -> None:
     with bench.process(become_root, f"{folder}/users", f"{folder}/closed", feature) as guest:
         seen = guest.receive()
         outside = look.text(f"/proc/{guest.pid}/uid_map").split()
-        number = look.status(guest.pid, "Uid").split()[1]
+        number, pid = look.status(guest.pid, "Uid").split()[1], guest.pid
     owner = os.stat(f"{folder}/users/made").st_uid
     bench.in_box("user id", seen["id"], "geteuid(2) in the namespace")
-    bench.on_host("user id", number, "Uid in /proc/PID/status")
+    bench.on_host("user id", number, f"Uid in /proc/{pid}/status")
     bench.in_box("its map: inside, outside, length", " ".join(seen["map"]) or "none", "/proc/self/uid_map")
-    bench.on_host("its map: inside, outside, length", " ".join(outside) or "none", "/proc/PID/uid_map")
+    bench.on_host("its map: inside, outside, length", " ".join(outside) or "none", f"/proc/{pid}/uid_map")
     bench.in_box("owner of its file", seen["owner"], "fstat(2) in the namespace")
     bench.on_host("owner of its file", owner, "stat(2)")
     bench.in_box("capabilities", seen["capabilities"], "CapEff in /proc/self/status")

@@ -90,6 +90,14 @@ def reap(child: int, status: int) -> str:
     return CORE if os.WCOREDUMP(status) else ENDS
 
 
+def plain_kill() -> int:
+    """In the box: let a shell send a signal to itself by `kill` without options; return the number; see kill(1)."""
+    child = os.fork()
+    if child == 0:
+        os.execv("/bin/sh", ["sh", "-c", "kill $$"])
+    return os.WTERMSIG(os.waitpid(child, 0)[1])
+
+
 def check(bench: Bench, *, feature: bool) -> None:
     """Measure the table twice: for a program without handlers, and for a program with a handler for each signal."""
     pattern = look.text("/proc/sys/kernel/core_pattern")
@@ -100,6 +108,11 @@ def check(bench: Bench, *, feature: bool) -> None:
         plain = box.receive()
     with bench.box(table, feature, size, tmpfs=["/tmp"]) as box:
         handled = box.receive()
+    with bench.box(plain_kill) as box:
+        sent = box.receive()
+    bench.in_box("`kill PID` sends", signal.Signals(sent).name, "sh -c 'kill $$'; wait(2)")
+    bench.text_says("kill sends SIGKILL", f"`kill PID` ended a shell by {signal.Signals(sent).name}",
+                    refuted=sent == signal.SIGTERM)  # fmt: skip
     bench.saw("core files", "in the box's /tmp" if files else "none", f"core_pattern is {pattern}")
     for name in NAMES:
         bench.in_box(name, f"{plain[name]}; with a handler: {handled[name]}", "wait(2)")

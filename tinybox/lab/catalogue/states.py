@@ -1,9 +1,9 @@
 """The states R S D T t Z X, and the moves between them.
 
-Running, sleeping, sleeping so that no signal wakes it, stopped, stopped by a tracer, ended but not waited for, gone.
-The letter comes from the kernel, so host and box read the same one. A process in state D mostly waits for a disk. Here
-it is a parent that waits until its vfork(2) child calls execve(2). The child never does, because it waits at a FIFO
-that no process opens.
+Running, sleeping, sleeping so that ordinary signals do not wake it, stopped, stopped by a tracer, ended but not waited
+for, gone. The letter comes from the kernel, so host and box read the same one. The process in state D waits until its
+vfork(2) child calls execve(2). The child never does, because it waits at a FIFO that no process opens. This D is the
+kind that SIGKILL ends; the lab disk-sleep shows the other one.
 """
 
 from __future__ import annotations
@@ -80,17 +80,21 @@ def stage(active: bool) -> None:
     inside.receive_line()
 
 
+def end_deep_sleep(bench: Bench, pid: int) -> None:
+    """Send SIGTERM, then SIGKILL to the process in state D, and note what becomes of it."""
+    after = []
+    for number, patience in ((signal.SIGTERM, 0.1), (signal.SIGKILL, 10)):
+        os.kill(pid, number)
+        bench.comes(lambda: look.state(pid) in "ZX", patience)
+        after.append(bench.on_host(f"D after {number.name}", look.state(pid), f"field 3 of /proc/{pid}/stat"))
+    bench.claim("SIGTERM does not wake the process in D, SIGKILL ends it", after[0] == "D" and after[1] in "ZX")
+    bench.text_says("a process in state D cannot be killed", f"kill -KILL {pid} ended one", refuted=after[1] in "ZX")
+
+
 def draw(bench: Bench, seen: dict[str, str], later: tuple[str, str]) -> None:
     """Note the states and the moves that this run has seen, as one picture."""
-    names = {
-        "R": "runs or may run",
-        "S": "sleeps",
-        "D": "sleeps deeply",
-        "Z": "zombie",
-        "X": "gone",
-        "t": "traced",
-        "T": "stopped",
-    }
+    words = "runs or may run,sleeps,sleeps deeply,zombie,gone,traced,stopped".split(",")
+    names = dict(zip("RSDZXtT", words, strict=True))
     ways = {"S": "pause(2)", "D": "vfork(2)", "T": "SIGSTOP", "t": "ptrace(2)", "Z": "exit(2)"}
     moves = [Move("R", letter, by, seen[letter] == letter) for letter, by in ways.items()]
     moves += [Move("T", "R", "SIGCONT", later[0] == "S"), Move("Z", "X", "waitpid(2)", later[1] == "X")]
@@ -111,25 +115,35 @@ def check(bench: Bench, *, feature: bool) -> None:
         within = box.receive()
         for letter, act in WAYS.items():
             figure = f"{act.__name__}, for {letter}"
-            bench.on_host(figure, outside[letter], f"field 3 of /proc/{pids[letter] or 'PID'}/stat")
-            bench.in_box(figure, within[letter], f"field 3 of /proc/{inner[letter]}/stat")
+            bench.on_host(figure, outside[letter], source(outside[letter], pids[letter] or "PID"))
+            bench.in_box(figure, within[letter], source(within[letter], inner[letter]))
         moved = bench.comes(
             lambda: look.state(pids["T"]) == "S" and look.state(pids["Z"]) == "X", 10 if feature else 0.2
         )
-        bench.saw(
-            "T after SIGCONT, Z after waitpid", f"{look.state(pids['T'])}, {look.state(pids['Z'])}", "the same field"
-        )
-        draw(bench, outside, (look.state(pids["T"]), look.state(pids["Z"])))
+        later = look.state(pids["T"]), look.state(pids["Z"])
+        bench.saw("T after SIGCONT, Z after waitpid", ", ".join(later), "the same field")
+        draw(bench, outside, later)
+        if feature:
+            end_deep_sleep(bench, pids["D"])
+    letters = {look.state(pid) for pid in os.listdir("/proc") if pid.isdecimal()} - {"X"}  # those that have just gone
+    bench.text_says("a process that runs is O, and there is a state B",
+                    f"the one that runs is {outside['R']}; all processes here are {' '.join(sorted(letters))}",
+                    refuted=outside["R"] == "R" and not letters & {"O", "B"})  # fmt: skip
     bench.claim("all seven letters are seen", list(outside) == list(outside.values()))
     bench.claim("both sides read the same letter", {**outside, "R": ""} == {**within, "R": ""})
     bench.claim("SIGCONT moves T to S, and waitpid moves Z to X", moved)
+
+
+def source(letter: str, pid: object) -> str:
+    """Return where a letter comes from; X is not read but concluded: there is no file."""
+    return f"open(2) of /proc/{pid}/stat: ENOENT" if letter == "X" else f"field 3 of /proc/{pid}/stat"
 
 
 LAB = Lab(
     question="Which states of a process can you produce on purpose, and does the host see other states than the box?",
     answer="All seven: R by work, S by waiting, D by waiting for a vfork child, T by SIGSTOP, t by ptrace, Z by ending"
     " without being waited for, X when the parent has waited: the entry in /proc is gone (ENOENT). Both sides read the"
-    " same letter.",
+    " same letter. This D does not notice SIGTERM, but SIGKILL ends it.",
     control="the same seven processes only sleep: S everywhere",
     check=check,
 )

@@ -79,7 +79,7 @@ def check(bench: Bench, *, feature: bool) -> None:
 LAB = Lab(
     question="A program in a box prints without end, and no process reads. How far does it get? And what happens when"
     " the reader closes the pipe?",
-    answer=f"{FULL} bytes; then it sleeps in the kernel and takes no CPU. When the last reader has closed the pipe, the"
+    answer=f"{FULL} bytes; then it sleeps in the kernel, in a write. When the last reader has closed the pipe, the"
     " write ends the program by signal 13: status 141.",
     control="the writer keeps the read end open itself: it sleeps on, and does not end with 141",
     check=check,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tinybox.lab import look
+from tinybox.lab import inside, look, tracing
 from tinybox.lab.course import Lab
 from tinybox.linux import syscalls
 
@@ -35,6 +35,24 @@ def writes(pid: int) -> int:
     """Return how many calls of write(2) and similar calls a process has made: syscw; see proc_pid_io(5)."""
     counted = dict(line.split(": ") for line in look.text(f"/proc/{pid}/io").splitlines())
     return int(counted["syscw"])
+
+
+def hello() -> None:
+    """In the box: trace `echo hello`, and send the names of its system calls; see ptrace(2)."""
+    seen: list[int] = []
+    tracing.traced(lambda: os.execv("/bin/echo", ["echo", "hello"]), lambda call: seen.append(call.number))
+    names = {number: name for name, number in syscalls.numbers_of(os.uname().machine).items()}
+    inside.send([names.get(number, str(number)) for number in seen])
+
+
+def calls_of_hello(bench: Bench) -> None:
+    """Count the system calls of a program that prints one line."""
+    with bench.box(hello) as box:
+        printed, calls = box.read_line(), box.receive()
+    after = calls[calls.index("execve") + 1 :]
+    bench.in_box("`echo hello` makes", f"{len(after)} calls: {' '.join(after)}", "strace echo hello; ptrace(2)")
+    bench.text_says("Hello World makes no system calls", f"`echo {printed}` made {len(after)}, among them"
+                    f" {after.count('write')} write and {after[-1]}", refuted="write" in after)  # fmt: skip
 
 
 def sleeps(bench: Bench, script: str) -> str:
@@ -69,6 +87,8 @@ def check(bench: Bench, *, feature: bool) -> None:
     """Read the call in which a program waits, and count the calls of another program."""
     name = sleeps(bench, SLEEPER if feature else SPINNER)
     made, lines = counted(bench, FIVE if feature else ONE)
+    if tracing.allowed():
+        calls_of_hello(bench)
     bench.claim("a sleeping program is in nanosleep(2) or clock_nanosleep(2)", name.endswith("nanosleep"))
     bench.claim("all five lines came", lines == LINES)
     bench.claim("five echoes are five calls of write(2)", made == len(LINES))

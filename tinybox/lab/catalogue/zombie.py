@@ -48,13 +48,13 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.until(lambda: set(map(look.state, orphans)) <= {"Z", "X"}, "the end of the orphans")
         bench.comes(lambda: set(map(look.state, orphans)) == {"X"}, 0.3 if feature else 10)
         states = [look.state(pid) for pid in orphans]
-        bench.on_host("their states", " ".join(states), "field 3 of /proc/PID/stat")
+        bench.on_host("their states", " ".join(states), f"field 3 of /proc/{{{','.join(map(str, orphans))}}}/stat")
         zombies = [pid for pid in orphans if look.state(pid) == "Z"]
         after = bench.on_host("pids.current, all ended", pids_current(box), "pids.current of its control group")
         listed = set(box.container.cgroup.processes())
         bench.on_host("cgroup.procs", len(listed - set(zombies)), "cgroup.procs of its control group, without zombies")
         sizes = [look.status(pid, "VmRSS") for pid in zombies]
-        bench.on_host("VmRSS of a zombie", sizes[0] if any(sizes) else "none", "/proc/PID/status")
+        bench.on_host("VmRSS of a zombie", sizes[0] if any(sizes) else "none", f"/proc/{orphans[0]}/status")
         seen = box.run("sh", "-c", "grep -l '^State:.Z' /proc/[0-9]*/status").output.split()
         bench.in_box("zombies", len(seen), "grep -l '^State:.Z' /proc/[0-9]*/status")
     bench.claim(f"{ORPHANS} orphans have ended, and PID 1 has not waited: {ORPHANS} zombies", len(zombies) == ORPHANS)

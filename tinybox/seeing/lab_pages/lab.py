@@ -106,6 +106,10 @@ def _verdict(record: Record) -> str:
                 name="holds" if claim["holds"] else "refuted")
         for claim in record["claims"]
     )  # fmt: skip
+    rows += "".join(
+        element("li", f"<b>text</b> The text says: {words(one['said'])}. Measured: {words(one['measured'])}.")
+        for one in record.get("text_errors", [])
+    )
     verdict = str(record["verdict"])
     reason = element("p", words(record["reason"]), name="says") if record.get("reason") else ""
     head = element("h2", words(verdict), name=f"title {KINDS.get(verdict, 'open')}")

@@ -68,7 +68,7 @@ def ends(trial: Trial, before: list[str]) -> None:
         found = trial.status([*before, path])
         missing = f"the program {path}: status {found}, expected {status}: {why}; the child ends with os._exit"
         trial.fact(found == status, f"the program {path}: status {found}", missing)
-    with Attempt([*before, "sh"]) as attempt:
+    with Attempt([*before, "sh"], trial.options) as attempt:
         attempt.ask("echo ready")
         os.kill(attempt.program(), signal.SIGTERM)
         found = attempt.end()

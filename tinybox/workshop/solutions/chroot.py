@@ -1,6 +1,6 @@
 """Level 2: run a program in a child process that sees only the files below a directory.
 
-usage: 2-chroot.py ROOT PROGRAM [ARGUMENT...]
+usage: 02-chroot.py ROOT PROGRAM [ARGUMENT...]
 """
 
 import os

@@ -1,6 +1,6 @@
 """Level 1: run a program in a child process, and end with the status of the program.
 
-usage: 1-fork-exec.py PROGRAM [ARGUMENT...]
+usage: 01-fork-exec.py PROGRAM [ARGUMENT...]
 """
 
 import os

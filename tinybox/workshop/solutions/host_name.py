@@ -1,6 +1,6 @@
 """Level 6: give the box a host name of its own: the last part of the path BOX.
 
-usage: 6-host-name.py ROOT BOX PROGRAM [ARGUMENT...]
+usage: 06-host-name.py ROOT BOX PROGRAM [ARGUMENT...]
 """
 
 import os

@@ -1,6 +1,6 @@
 """Level 3: give the program mounts of its own, among them a /proc, and let none of them reach the host.
 
-usage: 3-mounts.py ROOT PROGRAM [ARGUMENT...]
+usage: 03-mounts.py ROOT PROGRAM [ARGUMENT...]
 """
 
 import os

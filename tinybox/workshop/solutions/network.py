@@ -1,6 +1,6 @@
 """Level 8: connect the box to the host by a veth pair, a cable between two network namespaces.
 
-usage: 8-network.py ROOT BOX PROGRAM [ARGUMENT...]
+usage: 08-network.py ROOT BOX PROGRAM [ARGUMENT...]
 """
 
 import os

@@ -1,6 +1,6 @@
 """Level 5: let many boxes share the files of one image; what a box changes is kept in its own directory.
 
-usage: 5-overlay.py ROOT BOX PROGRAM [ARGUMENT...]
+usage: 05-overlay.py ROOT BOX PROGRAM [ARGUMENT...]
 """
 
 import os

@@ -1,6 +1,6 @@
 """Level 7: give the box process numbers of its own, and a PID 1 that does what an init has to do.
 
-usage: 7-pid-1.py ROOT BOX PROGRAM [ARGUMENT...]
+usage: 07-pid-1.py ROOT BOX PROGRAM [ARGUMENT...]
 """
 
 import os

@@ -1,6 +1,6 @@
 """Level 4: exchange the root of the mount namespace, so that no file of the host is left in it.
 
-usage: 4-pivot-root.py ROOT PROGRAM [ARGUMENT...]
+usage: 04-pivot-root.py ROOT PROGRAM [ARGUMENT...]
 """
 
 import os

@@ -1,0 +1,182 @@
+"""Every exercise: three wrong deeds are refused, its solution passes, with evidence; nothing is left at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel.exercises.deeds import RIGHT, WRONG
+from tests.support.boxes import PATIENCE, until
+from tinybox.container.records.paths import Paths
+from tinybox.errors import ConflictError, StateError
+from tinybox.exercises import course, records, session
+from tinybox.exercises.records import Record
+from tinybox.exercises.scene import LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Command
+    from tests.kernel.exercises.deeds import Deed
+
+pytestmark = pytest.mark.root
+SEED = 21
+
+
+@contextlib.contextmanager
+def started(tinybox: Command, name: str) -> Iterator[dict[str, object]]:
+    """Start an exercise, give its numbers, and end it with all that is kept of it."""
+    paths = Paths(tinybox.root)
+    session.start(paths, name, SEED)
+    try:
+        yield course.numbers(name, SEED)
+    finally:
+        session.end(paths, name, forget=True)
+
+
+def run(tinybox: Command, commands: str) -> str:
+    """Run commands in a shell, as a student would, and return what they print."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**tinybox.environment, "PATH": path}
+    done = subprocess.run(["bash", "-c", commands], env=environment, capture_output=True, text=True, check=False,
+                          timeout=PATIENCE)  # fmt: skip
+    return done.stdout
+
+
+def act(tinybox: Command, name: str, deed: Deed, numbers: dict[str, object]) -> str:
+    """Do a deed; return the answer, if the exercise asks for one."""
+    text = deed(tinybox, numbers) if callable(deed) else deed.format(**numbers)
+    if course.load(name).answer:
+        return text
+    run(tinybox, text)
+    return ""
+
+
+@pytest.mark.parametrize("name", course.names())
+def test_the_exercise(name: str, tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong deeds are refused, each by a sentence of its own; the solution's commands, or its answer, pass."""
+    paths, asks = Paths(tinybox.root), bool(course.load(name).answer)
+    assert len(WRONG[name]) >= 3
+    with started(tinybox, name) as numbers:
+        monkeypatch.setattr(session, "SETTLING", 0.1)
+        for deed, sentence in WRONG[name]:
+            verdict = session.check(paths, name, act(tinybox, name, deed, numbers))
+            assert sentence in verdict.missing, (deed, verdict)
+            if deed and not asks:
+                session.start(paths, name, again=True)
+        commands = "\n".join(line for line in session.solution(paths, name).splitlines() if line.startswith("  "))
+        if asks:
+            answer = act(tinybox, name, RIGHT[name], numbers)
+            shown = run(tinybox, commands)
+            assert all(word in shown for word in answer.split() if word not in ("ipc", "uts", "net", "pid")), shown
+        elif name in RIGHT:
+            answer = act(tinybox, name, RIGHT[name], numbers)
+        else:
+            answer = ""
+            run(tinybox, commands)
+        monkeypatch.setattr(session, "SETTLING", PATIENCE)
+        passed = session.check(paths, name, answer)
+    assert passed.missing == ""
+    assert all(each.figure and each.value and each.source for each in passed.evidence)
+    assert len(passed.evidence) > 0
+
+
+def labelled(tinybox: Command) -> list[str]:
+    """Return the names of all boxes of exercises."""
+    return tinybox("ps", "-aq", "--filter", f"label={LABEL}").stdout.split()
+
+
+def test_the_commands(tinybox: Command) -> None:
+    """As a student works: start, show, a hint, a wrong answer (1), the right one (0), the results, the end."""
+    shown = tinybox("exercise", "start", "--seed", "5", "hidden-file")
+    try:
+        word = course.numbers("hidden-file", 5)["word"]
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert "Seed: 5\n" in shown.stdout
+        assert word not in shown.stdout
+        assert tinybox("exercise", "show", "hidden-file").stdout == shown.stdout
+        again = tinybox("exercise", "start", "hidden-file")
+        assert (again.returncode, len(again.stderr.splitlines())) == (1, 1)
+        assert "it is started already, with seed 5" in again.stderr
+        assert [len(tinybox("exercise", "hint", "hidden-file").stdout.split("Hint")) - 1 for _ in range(4)] == [
+            1,
+            2,
+            3,
+            3,
+        ]
+        wrong = tinybox("exercise", "check", "hidden-file", "\x1b[31mred")
+        assert (wrong.returncode, wrong.stderr) == (1, "")
+        assert "not yet: this is not the word in the hidden file: \\x1b[31mred\n" in wrong.stdout
+        assert tinybox("exercise", "check", "hidden-file").returncode == 1
+        right = tinybox("exercise", "check", "hidden-file", word)
+        assert (right.returncode, right.stdout.splitlines()[-1]) == (0, "hidden-file: passed")
+        (result,) = json.loads(tinybox("exercise", "report", "--json").stdout)
+        assert (result["seed"], result["passed"], result["hints"], len(result["checks"])) == (5, True, 3, 2)
+        assert {"figure": "the word", "value": word, "source": result["checks"][1]["evidence"][-1]["source"]} in (
+            result["checks"][1]["evidence"]
+        )
+        assert f"answer `{word}`" in tinybox("exercise", "report", "--markdown").stdout
+        assert "hidden-file    started" in tinybox("exercise", "list").stdout
+    finally:
+        assert tinybox("exercise", "stop", "hidden-file").stdout == "hidden-file\n"
+    assert "hidden-file    passed" in tinybox("exercise", "list").stdout
+    assert labelled(tinybox) == []
+    assert "it is not started" in tinybox("exercise", "check", "hidden-file", word).stderr
+    assert tinybox("exercise", "end", "--forget", "hidden-file").returncode == 0
+    assert os.listdir(f"{tinybox.root}/exercises") == ["lock"]
+
+
+def test_a_killed_command_leaves_nothing_that_the_end_does_not_remove(tinybox: Command) -> None:
+    """`start` and `end` are killed in the middle; the list says so, `start` refuses nothing, and `end` removes all."""
+    with tinybox.start("exercise", "start", "lock-holder") as start:
+        until(lambda: labelled(tinybox) or start.poll() is not None)
+        start.send_signal(signal.SIGKILL)
+    assert "lock-holder    interrupted" in tinybox("exercise", "list").stdout
+    assert "its start was interrupted" in tinybox("exercise", "check", "lock-holder", "x").stderr
+    assert tinybox("exercise", "start", "lock-holder").returncode == 0
+    assert len(labelled(tinybox)) == 4
+    with tinybox.start("exercise", "end", "lock-holder") as end:
+        until(lambda: len(labelled(tinybox)) < 4)
+        end.send_signal(signal.SIGKILL)
+    assert "lock-holder    started" in tinybox("exercise", "list").stdout  # until an end has ended
+    assert tinybox("exercise", "end", "--forget", "lock-holder").returncode == 0
+    assert labelled(tinybox) == []
+    assert os.listdir(f"{tinybox.root}/exercises") == ["lock"]
+
+
+def test_a_failed_start_leaves_nothing(tinybox: Command) -> None:
+    """If a box cannot be made, because its name is taken, the start fails and removes the boxes that it had made."""
+    paths = Paths(tinybox.root)
+    taken = course.numbers("deadlock", SEED)["boxes"][1]
+    assert tinybox("create", "--name", taken, "alpine", "true").returncode == 0
+    try:
+        with pytest.raises(ConflictError, match=taken):
+            session.start(paths, "deadlock", SEED)
+        assert Record(paths, "deadlock").attempts == []
+        assert labelled(tinybox) == []
+        assert tinybox("ps", "-aq", "--filter", f"name={taken}").stdout.split()  # it is the user's, and stays
+    finally:
+        tinybox("rm", "-f", taken)
+        Record(paths, "deadlock").forget()
+
+
+def test_a_box_that_was_made_again_is_another_one(tinybox: Command) -> None:
+    """A box with the right name is not enough: it has to be the one that the exercise has made."""
+    paths = Paths(tinybox.root)
+    with started(tinybox, "end-143") as numbers:
+        name = str(numbers["box"])
+        tinybox("rm", "-f", name)
+        tinybox("run", "--name", name, "--network", "none", "alpine", "sh", "-c", "kill $$")
+        assert "is not the one that this exercise has made" in session.check(paths, "end-143").missing
+    with pytest.raises(StateError, match="it is not started"):
+        session.check(paths, "end-143")
+    assert tinybox("ps", "-aq", "--filter", f"name={name}").stdout == ""
+    assert records.folder(paths) == f"{tinybox.root}/exercises"

@@ -1,0 +1,73 @@
+"""Labs and exercises of one's own: which files are found, and how a wrong one is reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tinybox.errors import UsageError
+from tinybox.lab import course, own_folders, template
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a directory that TINYBOX_LABS names."""
+    monkeypatch.setenv(own_folders.VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def test_names_of_files(folder: Path) -> None:
+    """A lab is NAME.py, an exercise is exercises/NAME.py, _ is shown as -; other files are neither."""
+    (folder / "exercises").mkdir()
+    for name in ("two_words.py", "_shared.py", ".hidden.py", "notes.md", "exercises/find_it.py"):
+        (folder / name).write_text('"""One line."""\n')
+    assert own_folders.files() == {"two-words": str(folder / "two_words.py")}
+    assert own_folders.files("exercises") == {"find-it": str(folder / "exercises/find_it.py")}
+    assert course.ids()[-1] == "two-words"
+    assert course.subject("two-words") == "One line"
+
+
+def test_a_name_belongs_to_one_lab(folder: Path) -> None:
+    """A file that has the name of a lab of tinybox is an error that names both; without it there is none."""
+    assert "pid" in course.ids()
+    (folder / "pid.py").write_text("")
+    with pytest.raises(UsageError, match=r"pid\.py: .*catalogue/pid\.py has the same name"):
+        course.ids()
+
+
+def test_a_directory_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the directory and the variable."""
+    monkeypatch.setenv(own_folders.VARIABLE, "/nowhere")
+    with pytest.raises(UsageError, match=r"labs in /nowhere: there is no such directory .*TINYBOX_LABS"):
+        course.ids()
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("1 +", r"broken\.py:1: SyntaxError: "),
+        ("\n\nimport no_such_module", r"broken\.py:3: ModuleNotFoundError: No module named"),
+        ("LAB = 1", r"broken\.py: it has no LAB, a tinybox\.lab\.course\.Lab"),
+        ("", r"broken\.py: it has no LAB"),
+    ],
+)
+def test_a_file_that_is_no_lab(folder: Path, text: str, error: str) -> None:
+    """It is one line, which names the file and the line."""
+    (folder / "broken.py").write_text(text)
+    with pytest.raises(UsageError, match=error):
+        course.load("broken")
+
+
+def test_the_template_is_a_lab(folder: Path) -> None:
+    """What `lab new` writes can be loaded as it is; a name that could be a path is refused."""
+    template.write("of-mine", str(folder))
+    assert course.load("of-mine").question.endswith("?")
+    assert "TINYBOX" not in course.description("of-mine")
+    for name in ("../x", "X", "", "a b", "pid", "of-mine"):
+        with pytest.raises(UsageError):
+            template.write(name, str(folder))
+    assert [path.name for path in folder.iterdir() if path.suffix == ".py"] == ["of_mine.py"]

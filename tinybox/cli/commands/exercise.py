@@ -1,0 +1,154 @@
+"""`tinybox exercise`: tasks on live boxes, with other numbers for each student, checked by facts of the kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import click
+
+from tinybox.cli.lazy_group import CommandGroup
+from tinybox.cli.pulling import with_image
+from tinybox.container.records import host
+from tinybox.container.records.paths import Paths
+from tinybox.errors import DamagedError, UsageError, report
+from tinybox.exercises import course, session
+from tinybox.exercises import report as pages
+from tinybox.exercises.records import Record
+from tinybox.exercises.scene import IMAGE
+from tinybox.images.store import Store
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from tinybox.exercises.records import Attempt
+
+
+def names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the name of an exercise."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(name, help=course.subject(name)) for name in course.names() if name.startswith(begun)]
+
+
+NAME = click.argument("name", metavar="NAME", shell_complete=names)
+
+
+@click.group(cls=CommandGroup, other_names={"stop": "end"})
+def exercise() -> None:
+    """Solve tasks on live boxes, which are checked by facts that the kernel shows."""
+
+
+@exercise.command("list")
+def list_exercises() -> None:
+    """List the exercises by lectures, and which of them are started or passed."""
+    paths = Paths()
+    for name in course.names():
+        try:
+            state = pages.state(Record(paths, name))
+        except DamagedError as error:
+            report(error)
+            state = "damaged"
+        print(f"{course.lecture(name)}  {name:14} {state:11} {course.subject(name)}")
+
+
+@exercise.command("start")
+@click.option("--seed", type=click.IntRange(0, course.SEEDS - 1), metavar="NUMBER",
+              help="Decide the numbers of the task by this seed (default: a random one, which is shown).")  # fmt: skip
+@click.option("--again", is_flag=True, help="End the exercise first if it is started, and make it again.")
+@NAME
+def start(name: str, seed: int | None, *, again: bool) -> None:
+    """Make the boxes of an exercise, and print its task."""
+    course.known(name)
+    paths = Paths()
+    host.read(paths.cache).check()
+    with_image(IMAGE, lambda: Store(paths.root).image(IMAGE))
+    attempt = session.start(paths, name, seed, again=again)
+    _print_task(Record(paths, name), attempt)
+
+
+@exercise.command("show")
+@NAME
+def show(name: str) -> None:
+    """Print the task of a started exercise again; of another one, what it is about."""
+    record = Record(Paths(), name)
+    if record.open is None:
+        needs = course.load(name).needs
+        lines = [pages.heading(name), course.idea(name)]
+        lines += [f"It needs {needs}."] if needs else []
+        print("\n".join(line for each in lines for line in pages.wrapped(each, _width())))
+        print(f"Begin: tinybox exercise start {name}")
+        return
+    _print_task(record, session.started(record))
+
+
+def _print_task(record: Record, attempt: Attempt) -> None:
+    print("\n".join(pages.task(record, attempt, _width())))
+
+
+@exercise.command("hint")
+@NAME
+def hint(name: str) -> None:
+    """Show one more hint; the results note how many were shown."""
+    shown, count = session.hint(Paths(), name)
+    for number, each in enumerate(shown, 1):
+        print("\n".join(pages.wrapped(f"Hint {number} of {count}: {each}", _width())))
+
+
+@exercise.command("check")
+@NAME
+@click.argument("answer", nargs=-1, metavar="[ANSWER...]")
+def check(name: str, answer: tuple[str, ...]) -> int:
+    """Judge your answer, or what you have changed, by the kernel's facts; the exit status is 1 if something is missing.
+
+    The figures are printed with the file or the call that each was read from.
+    """
+    found = session.check(Paths(), name, " ".join(answer))
+    print("\n".join(pages.verdict(name, found, _width())))
+    return int(not found.passed)
+
+
+@exercise.command("solution")
+@NAME
+def solution(name: str) -> None:
+    """Print a solution of a started exercise; the results note it."""
+    print("\n".join(pages.wrapped(session.solution(Paths(), name), _width())))
+
+
+@exercise.command("end")
+@click.option("--all", "every", is_flag=True, help="End all exercises that are started.")
+@click.option("--forget", is_flag=True, help="Remove the results, too.")
+@click.argument("chosen", nargs=-1, metavar="[NAME...]", shell_complete=names)
+def end(chosen: tuple[str, ...], *, every: bool, forget: bool) -> None:
+    """Remove all boxes and files of exercises; the results stay. Another name of it is `stop`."""
+    if every == bool(chosen):
+        raise UsageError("exercise end", "which exercises?", "give names, or --all")
+    paths = Paths()
+    for name in chosen or course.names():
+        record = Record(paths, name)
+        if chosen or record.open or (forget and record.attempts):
+            session.end(paths, name, forget=forget)
+            print(name)
+
+
+@exercise.command("report")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; the default is Markdown.")
+@click.option("--markdown", is_flag=True, help="Print a page in Markdown (default).")
+@click.argument("chosen", nargs=-1, metavar="[NAME...]", shell_complete=names)
+def report_results(chosen: tuple[str, ...], *, as_json: bool, markdown: bool) -> None:
+    """Print the results of all exercises, or of those named, to hand in: seeds, times, checks and evidence."""
+    if as_json and markdown:
+        raise UsageError("exercise report", "--json and --markdown do not go together", "give one of them")
+    paths = Paths()
+    found = pages.results(Record(paths, name) for name in chosen or course.names())
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    print("\n".join(pages.markdown(found, os.environ.get("SUDO_USER") or os.environ.get("USER") or "a student")))
+
+
+def _width() -> int:
+    """Return how many columns a text may have: those of the terminal, at most 100."""
+    return min(shutil.get_terminal_size().columns, 100)

@@ -1,0 +1,99 @@
+"""The exercises in the order of the lectures: find one by its name, draw the numbers of a seed, fill in its texts."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+from typing import TYPE_CHECKING, NamedTuple
+
+from tinybox.errors import UsageError
+from tinybox.exercises import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from tinybox.exercises.scene import Scene
+
+# The lectures of docs/lecture-guide.md, each with its exercises.
+LECTURES: dict[int, tuple[str, ...]] = {
+    1: ("two-numbers", "open-deleted", "full-pipe"),
+    2: ("adopt", "zombies", "stuck-stop", "job-control"),
+    3: ("lock-holder", "deadlock", "shared-memory"),
+    4: ("copy-up", "deleted-file", "hidden-memory"),
+    5: ("odd-namespace", "hidden-file", "end-143"),
+    6: ("oom-kill", "memory-limit", "cpu-quota", "fork-bomb"),
+}
+WORDS = (
+    "adder badger beaver crane dove eagle falcon gecko heron ibex jackal koala lemur marten newt otter panda quail"
+    " raven"
+    " seal tapir urchin viper weasel yak zebra"
+).split()
+SEEDS = 1_000_000  # a seed is a number below this
+
+
+class Exercise(NamedTuple):
+    """One exercise: *answer* is the name of what a student has to find (BOX), empty if something is to be changed.
+
+    *needs* is one line about what the exercise needs beyond boxes, empty if it needs nothing.
+    """
+
+    task: str
+    hints: tuple[str, ...]
+    solution: str
+    draw: Callable[[random.Random], dict[str, Any]]
+    prepare: Callable[[Scene], None]
+    check: Callable[[Scene, str], None]
+    answer: str = ""
+    needs: str = ""
+
+
+def names() -> list[str]:
+    """Return the names of all exercises, in the order of the lectures."""
+    return [name for lecture in LECTURES.values() for name in lecture]
+
+
+def lecture(name: str) -> int:
+    """Return the number of the lecture that an exercise belongs to."""
+    return next(number for number, those in LECTURES.items() if name in those)
+
+
+def subject(name: str) -> str:
+    """Return the first line of an exercise's docstring, without importing the exercise."""
+    with open(os.path.join(*catalogue.__path__, f"{known(name).replace('-', '_')}.py"), encoding="utf-8") as file:
+        return file.readline().strip().removeprefix('"""').rstrip(".")
+
+
+def load(name: str) -> Exercise:
+    """Import one exercise; UsageError: there is none of this name."""
+    exercise: Exercise = importlib.import_module(f"{catalogue.__name__}.{known(name).replace('-', '_')}").EXERCISE
+    return exercise
+
+
+def idea(name: str) -> str:
+    """Return the docstring of an exercise below its first line, as one paragraph."""
+    text = importlib.import_module(f"{catalogue.__name__}.{known(name).replace('-', '_')}").__doc__ or ""
+    return " ".join(text.partition("\n")[2].split())
+
+
+def known(name: str) -> str:
+    """Return *name*; UsageError, with the nearest name: there is no such exercise."""
+    if name not in names():
+        error = UsageError(f"exercise {name}", "there is no such exercise", "tinybox exercise list")
+        raise error.meant(name, names)
+    return name
+
+
+def numbers(name: str, seed: int) -> dict[str, Any]:
+    """Return the numbers that an exercise has with this *seed*; the same for the same seed, on every machine.
+
+    ``boxes`` are the names of all its boxes, also of those that the student makes; ``names`` and ``list`` are texts.
+    """
+    drawn = load(name).draw(random.Random(f"{name} {seed}"))  # noqa: S311  they are no secrets
+    return {**drawn, "names": ", ".join(drawn["boxes"]), "list": " ".join(drawn["boxes"])}
+
+
+def boxes(draws: random.Random, exercise: str, count: int) -> list[str]:
+    """Draw the names of *count* boxes, such as ``full-pipe-otter``."""
+    return [f"{exercise}-{word}" for word in draws.sample(WORDS, count)]
