@@ -1,7 +1,8 @@
 """The idea of each step, the harm that its absence does, and the twelve steps that matter most, to be read aloud.
 
 The sentences are in ideas.txt. A step is found there by its name, or by the beginning of its name: ``mount/proc``
-before ``mount/``. A test looks whether each step that a plan can have is there, and whether each sentence belongs to a step.
+before ``mount/``. A test looks whether each step that a plan can have is there, and whether each sentence belongs to a
+step.
 """
 
 from __future__ import annotations
