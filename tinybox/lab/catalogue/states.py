@@ -118,10 +118,9 @@ def check(bench: Bench, *, feature: bool) -> None:
             figure = f"{act.__name__}, for {letter}"
             bench.on_host(figure, outside[letter], source(outside[letter], pids[letter] or "PID"))
             bench.in_box(figure, within[letter], source(within[letter], inner[letter]))
-        moved = bench.comes(
-            lambda: look.state(pids["T"]) == "S" and look.state(pids["Z"]) == "X", 10 if feature else 0.2
-        )
-        later = look.state(pids["T"]), look.state(pids["Z"])
+        ends = lambda: (look.state(pids["T"]), look.state(pids["Z"]))  # noqa: E731
+        moved = bench.comes(lambda: ends() == ("S", "X"), 10 if feature else 0.2)
+        later = ends()
         bench.saw("T after SIGCONT, Z after waitpid", ", ".join(later), "the same field")
         draw(bench, outside, later)
         if feature:
