@@ -118,20 +118,19 @@ def check(bench: Bench, *, feature: bool) -> None:
             figure = f"{act.__name__}, for {letter}"
             bench.on_host(figure, outside[letter], source(outside[letter], pids[letter] or "PID"))
             bench.in_box(figure, within[letter], source(within[letter], inner[letter]))
-        ends = lambda: (look.state(pids["T"]), look.state(pids["Z"]))  # noqa: E731
-        moved = bench.comes(lambda: ends() == ("S", "X"), 10 if feature else 0.2)
-        later = ends()
+        bench.comes(lambda: look.state(pids["T"]) + look.state(pids["Z"]) == "SX", 10 if feature else 0.2)
+        later = look.state(pids["T"]), look.state(pids["Z"])
         bench.saw("T after SIGCONT, Z after waitpid", ", ".join(later), "the same field")
         draw(bench, outside, later)
         if feature:
             end_deep_sleep(bench, pids["D"])
     letters = {look.state(pid) for pid in os.listdir("/proc") if pid.isdecimal()} - {"X"}  # those that have just gone
-    bench.text_says("a process that runs is O, and there is a state B",
-                    f"the one that runs is {outside['R']}; all processes here are {' '.join(sorted(letters))}",
-                    refuted=outside["R"] == "R" and not letters & {"O", "B"})  # fmt: skip
+    measured = f"the one that runs is {outside['R']}; all processes here are {' '.join(sorted(letters))}"
+    refuted = outside["R"] == "R" and not letters & {"O", "B"}
+    bench.text_says("a process that runs is O, and there is a state B", measured, refuted=refuted)
     bench.claim("all seven letters are seen", list(outside) == list(outside.values()))
     bench.claim("both sides read the same letter", {**outside, "R": ""} == {**within, "R": ""})
-    bench.claim("SIGCONT moves T to S, and waitpid moves Z to X", moved)
+    bench.claim("SIGCONT moves T to S, and waitpid moves Z to X", later == ("S", "X"))
 
 
 def source(letter: str, pid: object) -> str:
