@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tinybox.seeing.keyboard import Keyboard
     from tinybox.seeing.observer import Observer
 
-KEYS = "Enter: do it   s: shell on the host   i: inspect   c: continue   q: undo everything and leave"
+KEYS = "Enter: do it  s: shell  i: inspect  c: continue  q: undo everything and leave"
 ALL = "*"
 UNREAD = 0.7  # seconds in which nobody can read what `i` shows: an Enter so soon after it belongs to the `i`
 
@@ -92,7 +92,10 @@ class Stops:
         pid = observer.child_pid()
         if pid and not self.explained:
             self.explained = True
-            lines.append(f"from another terminal: tinybox ns {observer.name}; lsns -p {pid}; nsenter -t {pid} -a -- sh")
+            lines += [
+                f"from another terminal: tinybox ns {observer.name}; lsns -p {pid}",
+                f"  nsenter -t {pid} -a -- sh",
+            ]
         self.board.write("".join(f"{line}\n" for line in [*lines, KEYS]))
 
     def _shell(self, observer: Observer) -> None:
