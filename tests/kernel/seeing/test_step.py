@@ -67,6 +67,21 @@ def test_each_enter_does_one_step(tinybox: Command) -> None:
         assert seen.status() == 0
 
 
+def test_the_key_k_goes_on_to_the_next_key_step(tinybox: Command) -> None:
+    """From the first step, k passes all steps up to clone; --key-steps stops there without k; q undoes all."""
+    tinybox.environment["NO_COLOR"] = "1"
+    for option, key in ((), "k"), (("--key-steps",), "\n"):
+        with stopped(tinybox, "--step", *option) as seen:
+            assert "stopped before step 1, host, cgroup:" in seen.shown
+            assert "Without it: No limit could be set" in seen.shown
+            seen.type(key)
+            told = seen.wait_for(KEYS)
+            assert re.findall(r"stopped before step \d+, \w+, ([\w-]+):", told) == ["cgroup", "clone"]
+            assert ("open-cgroup: Open" in told) == (not option)  # --key-steps shows only its name, later
+            seen.type("q")
+            assert seen.status() == 130
+
+
 @pytest.mark.parametrize(
     ("step", "key"), [("open-cgroup", "q"), ("die-with-parent", "q"), ("pivot_root", "q"), ("program", CTRL_C)]
 )
