@@ -47,7 +47,8 @@ def test_the_files_belong_to_the_user_of_sudo(tinybox: Command, tmp_path: Path) 
 def test_text_hints_and_solution_are_printed(tinybox: Command, tmp_path: Path) -> None:
     """`show` prints text and pages without a directory; a hint needs the directory, whose record counts the hints."""
     shown = tinybox("workshop", "show", "2").stdout
-    assert levels.text(2)[1] in shown
+    assert levels.text(2)[1].split() == shown.split()[shown.split().index("Each") : shown.split().index("File:")]
+    assert max(map(len, shown.splitlines())) <= 100
     assert "chroot(2)" in shown
     none = tinybox("workshop", "show", "--hint", "2", "--dir", str(tmp_path))
     assert (none.returncode, "this directory is no workshop" in none.stderr) == (1, True)

@@ -83,6 +83,7 @@ class Observer:
         self.begun = time.monotonic_ns()
         self.left = False
         self.name = self.id = ""  # the container's
+        self.step_names: set[str] = set()  # of the whole plan
 
     def run(self) -> None:
         """Read both lanes until the parent's is closed; the child's only after the event `born` has been made."""
@@ -107,10 +108,6 @@ class Observer:
     def states(self) -> dict[str, Snapshot]:
         """Return the states of parent and child after their last steps."""
         return {name: lane.state for name, lane in self.lanes.items()}
-
-    def step_names(self) -> set[str]:
-        """Return the names of all steps of the plan."""
-        return {step["name"] for lane in self.lanes.values() for step in lane.plan}
 
     def child_pid(self) -> int:
         """Return the child's pid on the host; 0 before clone3(2)."""
@@ -157,6 +154,7 @@ class Observer:
                 idea, without = ideas.of(step["name"])
                 told = {"idea": idea, "without": without, "key": ideas.is_key(step["name"])}
                 each.plan.append({"number": number, **step, **told})
+                self.step_names.add(step["name"])
         lane.state = snapshot.take(lane.pid)
         self.emit("begin", **content, pid=lane.pid, state=lane.state)
         if self.omitted:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import textwrap
+import time
 
 from tinybox.errors import UsageError, printable
 from tinybox.linux import quick_json as json
 from tinybox.seeing import inspecting, keyboard, snapshot
+from tinybox.seeing.stepping import UNREAD
 from tinybox.seeing.text import LANES, WIDTH
 
 TYPE_CHECKING = False
@@ -96,8 +98,11 @@ class Replay:
             return True
         text = f"next: step {step['number']}, {LANES[step['lane']]}, {step['name']}: {step['says']} [{step['manual']}]"
         board.write("".join(f"{line}\n" for line in [*textwrap.wrap(printable(text), WIDTH), KEYS]))
+        shown = float("-inf")  # the time when the inspection was shown
         while True:
             key = board.key()
+            if key in ("\n", "\r") and time.monotonic() - shown < UNREAD:
+                continue  # `i` and Enter were typed as one
             if key in ("\n", "\r", " "):
                 return True
             if key == "k":
@@ -111,3 +116,4 @@ class Replay:
             if key == "i":
                 board.write("".join(f"{printable(line)}\n" for line in inspecting.lines(self.states)))
             board.write(f"{KEYS}\n")
+            shown = time.monotonic() if key == "i" else shown

@@ -62,8 +62,7 @@ class Stops:
 
     def stop(self, step: dict[str, Any], observer: Observer) -> bool:
         """Stop before *step* if it is wanted; return whether it may be done."""
-        names = observer.step_names()
-        is_named = any(means(word, step, names) for word in self.wanted)
+        is_named = any(means(word, step, observer.step_names) for word in self.wanted)
         if not is_named and not (KEY in self.wanted and step.get("key")):
             return True
         self._announce(step, observer)
@@ -100,7 +99,10 @@ class Stops:
         pid = observer.child_pid()
         if pid and not self.explained:
             self.explained = True
-            lines.append(f"from another terminal: tinybox ns {observer.name}; lsns -p {pid}; nsenter -t {pid} -a -- sh")
+            lines += [
+                f"from another terminal: tinybox ns {observer.name}; lsns -p {pid}",
+                f"  nsenter -t {pid} -a -- sh",
+            ]
         self.board.write("".join(f"{line}\n" for line in [*lines, KEYS]))
 
     def _shell(self, observer: Observer) -> None:

@@ -36,7 +36,7 @@ def faulty(tinybox: Command, *words: str) -> subprocess.Popen[str]:
 
 
 def steps(tinybox: Command, who: str) -> list[str]:
-    """Return the names of the steps of *who*, parent or child, from a dry run of the same command."""
+    """Return the names of the steps of *who*, host or box, from a dry run of the same command."""
     lines = tinybox("run", "--dry-run", *RUN[1:]).stdout.splitlines()
     return [line.split()[2] for line in lines if line.split()[1] == who]
 
@@ -54,7 +54,7 @@ def assert_nothing_is_left(tinybox: Command) -> None:
 
 def test_kill_after_every_step_of_the_parent(tinybox: Command) -> None:
     """Killed after any of its steps or states, the parent takes the container with it; the next command sweeps."""
-    events = [f"step:{name}" for name in steps(tinybox, "parent")] + [
+    events = [f"step:{name}" for name in steps(tinybox, "host")] + [
         "state:creating",
         "state:created",
         "state:running",
@@ -70,7 +70,7 @@ def test_kill_after_every_step_of_the_parent(tinybox: Command) -> None:
 
 def test_kill_while_the_child_stands_at_each_of_its_steps(tinybox: Command) -> None:
     """With the child stopped after any of its steps, kill -9 of the parent ends it, or the next command does."""
-    names = steps(tinybox, "child")
+    names = steps(tinybox, "box")
     assert len(names) > 25
     for name in names[:-1]:  # the last step never returns: execve(2)
         with faulty(tinybox, "stop-child-at", name, *RUN) as process:
@@ -105,7 +105,7 @@ def test_kill_at_any_call_to_the_system(tinybox: Command) -> None:
 
 def test_a_step_that_fails_is_undone_and_reported(tinybox: Command) -> None:
     """An error in any step of the parent or the child is reported in one line, with status 125, and leaves nothing."""
-    for who in ("parent", "child"):
+    for who in ("host", "box"):
         for name in steps(tinybox, who):
             if name in ("program", "close", "name", "ready"):  # after these steps the parent no longer reads the pipe
                 continue

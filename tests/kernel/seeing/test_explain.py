@@ -36,7 +36,7 @@ def test_every_step_of_the_plan_is_reported_with_its_sentence(tinybox: Command) 
     planned = tinybox(*RUN, "--dry-run", "busybox", "echo", "hello").stdout
     done = tinybox(*RUN, "--explain", "busybox", "echo", "hello")
     assert (done.returncode, done.stdout) == (0, "hello\n"), done
-    names = re.findall(r"^ *\d+ (?:parent|child) +(\S+)", planned, re.MULTILINE)
+    names = re.findall(r"^ *\d+ (?:host|box) +(\S+)", planned, re.MULTILINE)
     assert len(names) > 30
     told = re.findall(r"^ *\d+ (?:host|box) +(\S+):", done.stderr, re.MULTILINE)
     assert sorted(told) == sorted(names)

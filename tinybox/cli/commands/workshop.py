@@ -83,7 +83,7 @@ def show(number: int, path: str, *, unfold: bool) -> None:
     name = levels.file_name(number)
     print(f"Level {number}: {title}\n")
     for paragraph in text.split("\n\n"):
-        _say(paragraph)
+        _say(paragraph, most=100)
         print()
     print(f"File:  {name}, used as: ./{name} {level.usage}")
     _say(f"Read:  {level.pages}", " " * 7)
@@ -123,9 +123,9 @@ def solution(number: int) -> None:
     print(levels.solution(number), end="")
 
 
-def _say(text: str, indent: str = "") -> None:
-    """Print a text, wrapped between words if there is a terminal; the lines after the first begin with *indent*."""
-    print("\n".join(wrapped(text, columns(ENDLESS), indent)))
+def _say(text: str, indent: str = "", most: int = ENDLESS) -> None:
+    """Print a text, wrapped between words, to the width of the terminal or *most*; later lines begin with *indent*."""
+    print("\n".join(wrapped(text, columns(most), indent)))
 
 
 def _folder_or_none(path: str) -> StudentFolder | None:
