@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinybox.container import control, sweeping
 from tinybox.container.records import host
 from tinybox.container.views import listing
-from tinybox.errors import ConflictError, NoSuchError, StateError, UsageError
+from tinybox.errors import ConflictError, NoSuchError, StateError, UsageError, printable
 from tinybox.exercises import course, locking
 from tinybox.exercises.records import Record
 from tinybox.exercises.scene import LABEL, MissingError, Scene
@@ -159,9 +159,18 @@ def _judge(exercise: course.Exercise, scene: Scene, answer: str) -> str:
 
 
 def _as_check(answer: str, verdict: Verdict) -> dict[str, Any]:
-    evidence = [{"figure": each.figure, "value": each.value, "source": each.source} for each in verdict.evidence]
-    return {"time": time.time_ns(), "answer": answer, "passed": verdict.passed, "missing": verdict.missing,
-            "evidence": evidence}  # fmt: skip
+    """Return a check for the record; what a student has typed, or a file has held, may be no text in UTF-8."""
+    evidence = [
+        {"figure": printable(each.figure), "value": printable(each.value), "source": printable(each.source)}
+        for each in verdict.evidence
+    ]
+    return {
+        "time": time.time_ns(),
+        "answer": printable(answer),
+        "passed": verdict.passed,
+        "missing": printable(verdict.missing),
+        "evidence": evidence,
+    }
 
 
 def solution(paths: Paths, name: str) -> str:
