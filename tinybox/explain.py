@@ -27,3 +27,9 @@ def report(name: str, arguments: tuple[object, ...], result: object, begun: int 
     """
     for listener in listeners:
         listener(name, arguments, result, begun)
+
+
+def report_part(name: str, says: str, manual: str) -> None:
+    """Report that another process begins a part of the current step: its *name*, a sentence, a manual page."""
+    if listeners:
+        report(f"part:{name}", (says, manual), None)

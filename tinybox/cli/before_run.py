@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.lifecycle import Container
 
-SEEING = ("explain", "step", "break_at", "omit", "chroot")  # those of the group that need an audience
+SEEING = ("explain", "step", "break_at", "key_steps", "omit", "chroot")  # those of the group that need an audience
 
 
 def warn_of_host_changes(container: Container) -> None:

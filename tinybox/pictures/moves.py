@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tinybox.pictures.series import Moves
 
 HEIGHT, RADIUS = 520, 30  # units
-CENTRE, REACH = (380.0, 262.0), (322.0, 205.0)
+CENTRE, REACH = (380.0, 262.0), (300.0, 205.0)
 SMALL = 18  # the size of the words beside a move
 ARROW = svg.element(
     "marker",

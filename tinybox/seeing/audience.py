@@ -30,8 +30,10 @@ class SeeingOptions:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.form, self.output = options.get("explain") or "text", options.get("output") or ""
-        self.brief = not options.get("explain") and not options.get("step")
-        self.stops = stepping.named(options.get("break_at", [])) + [stepping.ALL] * bool(options.get("step"))
+        self.key_steps = bool(options.get("key_steps"))
+        self.brief = not (options.get("explain") or options.get("step") or self.key_steps)
+        every = stepping.KEY if self.key_steps else stepping.ALL
+        self.stops = stepping.named(options.get("break_at", [])) + [every] * bool(options.get("step"))
         if self.stops:
             keyboard.check("--step" if options.get("step") else "--break-at")
         self.omitted = None
@@ -87,4 +89,6 @@ def _display(options: SeeingOptions, out: TextIO) -> Callable[[dict[str, Any]], 
         return write_json
     if options.form == "html":
         return Page(write).show
-    return Text(write, colour=colours(out.fileno()), brief=options.brief).show
+    looks = {"colour": colours(out.fileno()), "brief": options.brief, "key_steps": options.key_steps}
+    looks["ideas"] = not {stepping.ALL, stepping.KEY} & {*options.stops}  # else they are told at the stop
+    return Text(write, **looks).show

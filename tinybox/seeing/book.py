@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.container.planning.omissions import OMISSIONS
 from tinybox.errors import UsageError
-from tinybox.seeing import sample
+from tinybox.seeing import ideas, sample
 from tinybox.seeing.stepping import matches
 from tinybox.wrapping import columns, wrapped
 
@@ -90,6 +90,9 @@ def page(entry: Entry) -> Iterator[str]:
     yield from wrapped(f"{step.name}: {step.says}", WIDTH)
     yield f"done by: {entry.lane}; see {step.manual}"
     yield ""
+    idea, what_goes_wrong = ideas.of(step.name)
+    yield from wrapped(idea, WIDTH)
+    yield ""
     module = inspect.getmodule(act)
     of_kernel = module and module.__name__.startswith(("tinybox.linux.", "tinybox.isolation."))
     yield from _paragraph("What the kernel does" if of_kernel else "The idea", inspect.getdoc(module) or "")
@@ -97,7 +100,8 @@ def page(entry: Entry) -> Iterator[str]:
     yield "The call"
     yield from wrapped(f"  {step.call()}", WIDTH, "    ")
     yield ""
-    without = [
+    without = [what_goes_wrong] * bool(what_goes_wrong)
+    without += [
         f"{omission.warns} Try it: tinybox run --omit {omission.name} ..."
         for omission in OMISSIONS.values()
         if omission.covers(step)

@@ -31,6 +31,7 @@ UNDER = {  # calls that are described in the manual under another name
     "renameat": "rename(2)",
     "dup3": "dup(2)",
     "fork": "fork(2)",
+    "sendto": "rtnetlink(7)",
     "clone3": "clone3(2)",
     "posix_spawn": "posix_spawn(3)",
     "signalfd4": "signalfd(2)",
@@ -183,7 +184,15 @@ def _last_fd(value: int) -> str:
     return "~0U" if value == 2**32 - 1 else str(value)
 
 
+def _netlink(raw: Arguments) -> list[str]:
+    """Return a message of rtnetlink(7) by the name of its type, and what it is about."""
+    fd, kind, about, length = raw
+    name = syscall_format.ROUTE_MESSAGES.get(kind, f"type {kind}")
+    return [str(fd), f"{{{', '.join(filter(None, [name, about]))}}}", str(length)]
+
+
 CALLS: dict[str, Callable[[Arguments], list[str]]] = {
+    "sendto": _netlink,
     "clone3": _clone3,
     "mount_setattr": _mount_setattr,
     "openat2": _openat2,

@@ -162,8 +162,11 @@ def reporting_posix_spawn(posix_spawn: Callable[..., int]) -> Callable[..., int]
             explain.report("posix_spawn", (path, arguments, {}), -(error.errno or 0), begun)
             raise
         explain.report("clone", ("CLONE_VM|CLONE_VFORK", {}), pid, begun)
-        for name, flags in [(given[1:3]) for given in settings.get("file_actions", ())]:
-            explain.report("open", (flags, name, {}), 0, begun)
+        for action, fd, *more in settings.get("file_actions", ()):
+            if action == os.POSIX_SPAWN_DUP2:
+                explain.report("dup2", (fd, more[0], {}), more[0], begun)
+            elif action == os.POSIX_SPAWN_OPEN:
+                explain.report("open", (*more[:2], {}), 0, begun)
         if settings.get("setsid"):
             explain.report("setsid", ({},), pid, begun)
         explain.report("execve", (path, arguments, {}), 0, begun)

@@ -12,8 +12,8 @@ import os
 import select
 import time
 
-from tinybox.seeing import decoding, snapshot, syscall_format
-from tinybox.seeing.reporter import CHILD, CLONE, GO, LEAVE, PARENT
+from tinybox.seeing import decoding, ideas, snapshot, syscall_format
+from tinybox.seeing.reporter import CHILD, CLONE, GO, LEAVE, LINKS, PARENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     Stop: TypeAlias = Callable[[Event, "Observer"], bool]  # before a step: False leaves and undoes all
 
 READY = "ready"  # the step at which the box is complete and waits
+# Steps of the parent that change the child's state, and the sections of the state that they change.
+OF_CHILD = {
+    "join-cgroup": ("cgroups",),
+    "network": ("links",),
+    "net-devices": ("links",),
+    "inherited": ("limits",),
+}
 _PACKET = 1 << 18
 
 
@@ -42,19 +49,21 @@ class Lane:
         self.pid = 0
         self.ended = False
         self.state: Snapshot = {}
-        self.open: dict[int, str] = {}  # the paths of the files that the process has open, by descriptor
+        self.open: dict[tuple[str, int], str] = {}  # the paths of open files, by process and descriptor
         self.written: list[dict[str, str]] = []
 
-    def note(self, call: str, arguments: list[Any], result: Any) -> None:
+    def note(self, who: str, call: str, arguments: list[Any], result: Any) -> None:
         """Record the path of a new descriptor, and values written to files; forget it if it is a pipe or a socket."""
         if call == "openat" and result >= 0:
-            self.open[result] = os.fsdecode(arguments[0])
-        elif call in ("openat2", "pipe", "socket", "dup", "fsopen", "fsmount", "open_tree") and isinstance(result, int):
-            self.open.pop(result, None)
-        elif call == "write" and arguments[0] in self.open:
+            self.open[who, result] = os.fsdecode(arguments[0])
+        elif call == "pipe2":  # it returns 0, and not its two descriptors
+            self.open.clear()
+        elif call in ("openat2", "socket", "dup", "fsopen", "fsmount", "open_tree") and isinstance(result, int):
+            self.open.pop((who, result), None)
+        elif call == "write" and (who, arguments[0]) in self.open:
             value = arguments[1].decode(errors="replace").strip()
             error = syscall_format.answer(result) if result < 0 else ""
-            self.written.append({"path": self.open[arguments[0]], "value": value, "error": error})
+            self.written.append({"path": self.open[who, arguments[0]], "value": value, "error": error})
 
 
 class Observer:
@@ -99,6 +108,10 @@ class Observer:
         """Return the states of parent and child after their last steps."""
         return {name: lane.state for name, lane in self.lanes.items()}
 
+    def step_names(self) -> set[str]:
+        """Return the names of all steps of the plan."""
+        return {step["name"] for lane in self.lanes.values() for step in lane.plan}
+
     def child_pid(self) -> int:
         """Return the child's pid on the host; 0 before clone3(2)."""
         return self.lanes[CHILD].pid
@@ -118,6 +131,10 @@ class Observer:
         elif kind in ("step", "failed"):
             self._done(lane, begun, ended, result if kind == "failed" else None)
             lane.end.send(GO)
+        elif kind == "part" and lane.step:
+            says, manual = arguments
+            place = {"lane": lane.name, "number": lane.step["number"]}
+            self.emit("part", **place, name=rest, says=says, manual=manual, at=ended - self.begun)
         elif kind == "trace":
             self._trace(lane, arguments[0])
         elif kind == "found" and self.omitted:
@@ -137,7 +154,9 @@ class Observer:
         for each in self.lanes.values():
             for step in content["plan"][each.name]:
                 number += 1
-                each.plan.append({"number": number, **step})
+                idea, without = ideas.of(step["name"])
+                told = {"idea": idea, "without": without, "key": ideas.is_key(step["name"])}
+                each.plan.append({"number": number, **step, **told})
         lane.state = snapshot.take(lane.pid)
         self.emit("begin", **content, pid=lane.pid, state=lane.state)
         if self.omitted:
@@ -160,7 +179,7 @@ class Observer:
         """Emit what the step has changed, while the process that did it waits."""
         step = lane.step or {}
         former, now = lane.state, snapshot.take(lane.pid)
-        lane.state = now if snapshot.is_complete(now) else former
+        lane.state = self._left_to_parent(lane, now) if snapshot.is_complete(now) else former
         self.emit(
             "done",
             **{key: step[key] for key in ("lane", "number", "name")},
@@ -168,6 +187,7 @@ class Observer:
             took=ended - begun,
             error=error,
             changes=snapshot.changes(former, lane.state),
+            child_changes=self._changes_for_child(step) if lane.name == PARENT else [],
             written=lane.written,
         )
         lane.step, lane.written = None, []
@@ -175,6 +195,26 @@ class Observer:
             self.omitted.measure(self.emit, self.lanes[PARENT].pid, lane.pid)
         if step["name"] == CLONE and not error:
             self._born()
+
+    def _changes_for_child(self, step: dict[str, Any]) -> list[snapshot.Change]:
+        """Return what a step of the parent has changed for the child: only in sections that such a step changes."""
+        child, sections = self.lanes[CHILD], OF_CHILD.get(step["name"], ())
+        if not (child.state and sections) or child.ended:
+            return []
+        now = snapshot.take(child.pid)
+        if not snapshot.is_complete(now):
+            return []
+        former = {section: child.state[section] for section in sections}
+        after = {section: now[section] for section in sections}
+        child.state = {**child.state, **after}
+        return snapshot.changes(former, after)
+
+    def _left_to_parent(self, lane: Lane, now: Snapshot) -> Snapshot:
+        """Return the child's state *now*, without what the parent's present step changes: it is shown there."""
+        step = self.lanes[PARENT].step
+        if lane.name == PARENT or not step:
+            return now
+        return {**now, **{section: lane.state[section] for section in OF_CHILD.get(step["name"], ())}}
 
     def _born(self) -> None:
         """Emit the state of the child before its first step."""
@@ -184,7 +224,9 @@ class Observer:
         self.emit("born", pid={"host": child.pid, "box": int(inside or 0)}, state=child.state)
 
     def _call(self, lane: Lane, who: str, name: str, raw: list[Any], result: Any, begun: int, ended: int) -> None:
-        lane.note(name, raw, result)
+        lane.note(who, name, raw, result)
+        if who == LINKS and not _is_told(lane, name, raw):
+            return
         if name == "clone3" and lane.step and lane.step["name"] == CLONE and result > 0:
             self.lanes[CHILD].pid = result
         arguments = decoding.decode(name, raw)
@@ -201,3 +243,13 @@ class Observer:
             at=begun - self.begun,
             took=ended - begun,
         )
+
+
+def _is_told(lane: Lane, name: str, raw: list[Any]) -> bool:
+    """Return whether a call of the link maker is shown: a message or a change to the kernel, the start of a program.
+
+    It reads and locks tinybox's own files, too, which tell nothing about networks.
+    """
+    if name == "write":
+        return (LINKS, raw[0]) in lane.open
+    return name in ("sendto", "setns", "execve") or (name == "openat" and os.fsdecode(raw[0]).startswith("/proc/"))

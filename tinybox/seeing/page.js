@@ -35,7 +35,8 @@ function listen(placeOf, last, go, more = {}) {
   addEventListener("keydown", event => {
     const at = placeOf();
     const ways = {ArrowRight: at + 1, ArrowDown: at + 1, PageDown: at + 1, " ": at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, PageUp: at - 1, Home: 0, End: last};
-    const to = event.key in more ? at + more[event.key] : ways[event.key];
+    const way = more[event.key];
+    const to = way === undefined ? ways[event.key] : typeof way === "function" ? way(at) : at + way;
     if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     go(to);

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LONGEST = 1 << 24  # characters of an event; it can be long, because it has all changes of a step
 VERSION = 1  # of docs/explain-schema.md
-KEYS = "Enter: next step   i: inspect   c: continue   q: leave"
+KEYS = "Enter: next step   k: next key step   i: inspect   c: continue   q: leave"
 
 
 def read(path: str) -> Iterator[Event]:
@@ -61,8 +61,10 @@ def _check(event: Event, path: str) -> None:
 class Replay:
     """Passes the events of a trace to *show*; with a *board*, it stops before each step as `--step` does."""
 
-    def __init__(self, show: Callable[[Event], None], board: Keyboard | None = None) -> None:
-        self.show, self.board = show, board
+    def __init__(
+        self, show: Callable[[Event], None], board: Keyboard | None = None, *, key_steps: bool = False
+    ) -> None:
+        self.show, self.board, self.key_steps = show, board, key_steps
         self.states: dict[str, Snapshot] = {}
 
     def run(self, events: Iterator[Event]) -> bool:
@@ -87,13 +89,19 @@ class Replay:
         elif event["event"] == "done":
             lane = event["lane"]
             self.states[lane] = snapshot.changed(self.states.get(lane, {}), event["changes"])
+            self.states["child"] = snapshot.changed(self.states.get("child", {}), event.get("child_changes", []))
 
     def _stop(self, step: Event, board: Keyboard) -> bool:
+        if self.key_steps and not step.get("key"):
+            return True
         text = f"next: step {step['number']}, {LANES[step['lane']]}, {step['name']}: {step['says']} [{step['manual']}]"
         board.write("".join(f"{line}\n" for line in [*textwrap.wrap(printable(text), WIDTH), KEYS]))
         while True:
             key = board.key()
             if key in ("\n", "\r", " "):
+                return True
+            if key == "k":
+                self.key_steps = True
                 return True
             if key == "c":
                 self.board = None

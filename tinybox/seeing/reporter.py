@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 PARENT, CHILD = "parent", "child"
 ASIDE = "aside"  # a short-lived process that helps, such as the process whose user namespace maps ids
-CLONE = "clone"  # the step that makes the child
+LINKS = "links"  # the link maker, which does a part of the step NETWORK
+CLONE, NETWORK = "clone", "network"  # the step that makes the child, and that which makes its links
 GO, LEAVE = b"go", b"leave"
 LONGEST = 4096  # bytes of one argument; a seccomp filter is longer, but it is not shown as bytes
 _WAITING = ("begin", "step", "failed")
@@ -75,7 +76,10 @@ class Reporter:
     def _begin_as(self, who: str) -> None:
         """Note that this is a new process: the child, a helper of the clone step, or another one that sends nothing."""
         self.who = who
-        if who == ASIDE and self.step != CLONE:
+        if who == ASIDE and self.step == NETWORK:
+            self.who = LINKS
+            explain.kept[:] = [self._ours[PARENT].fileno()]
+        elif who == ASIDE and self.step != CLONE:
             self.close()
         elif who == CHILD:
             self.lane = CHILD

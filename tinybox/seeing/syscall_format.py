@@ -21,6 +21,7 @@ STRUCTURES: dict[str, type[ctypes.Structure]] = {
                  capability.Header)
 }  # fmt: skip
 LONGEST = 1000  # characters of one text
+FIRST = 16  # bytes shown of data that are no text
 
 
 def names_of(module: Any, *prefixes: str) -> dict[int, str]:
@@ -51,6 +52,8 @@ UMOUNT = {mount.MNT_DETACH: "MNT_DETACH"}
 IOCTL = {0x8913: "SIOCGIFFLAGS", 0x8914: "SIOCSIFFLAGS", 0x8921: "SIOCGIFMTU", 0x540E: "TIOCSCTTY", 0x5401: "TCGETS",
          0x5421: "FIONBIO"}  # fmt: skip
 FAMILIES = {1: "AF_UNIX", 2: "AF_INET", 10: "AF_INET6", 16: "AF_NETLINK"}
+ROUTE_MESSAGES = {16: "RTM_NEWLINK", 17: "RTM_DELLINK", 18: "RTM_GETLINK", 19: "RTM_SETLINK", 20: "RTM_NEWADDR",
+                  22: "RTM_GETADDR", 24: "RTM_NEWROUTE", 26: "RTM_GETROUTE"}  # fmt: skip
 SOCKETS = {1: "SOCK_STREAM", 2: "SOCK_DGRAM", 3: "SOCK_RAW"}
 
 
@@ -79,6 +82,8 @@ def text(value: object) -> str:
         return str(int(value))
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
+        if "\0" in value[:-1]:  # no text: the first bytes are enough, as strace(1) shows them
+            value = f"{value[:FIRST]}..." if len(value) > FIRST else value
     if isinstance(value, list):
         return "[" + ", ".join(text(item) for item in value) + "]"
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""A trace as text in a hundred columns: each step with its sentence, its system calls, and what they changed.
+"""A trace as text, at most 100 columns wide: each step with its idea, its system calls, and what they changed.
 
 The words "host" and "box" mark the two lanes; on a terminal, colours do so, too. Details that a lecture does not need,
 such as the open files, are only in the JSON.
@@ -13,6 +13,7 @@ import textwrap
 
 from tinybox.errors import printable
 from tinybox.linux import capability, proc
+from tinybox.seeing import folding
 from tinybox.wrapping import columns
 
 TYPE_CHECKING = False
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 WIDTH = columns()  # read once, when the command begins
 MARGIN = " " * 9
-COLOURS = {"parent": "36", "child": "35", "bold": "1", "dim": "2", "new": "32", "gone": "31", "call": "33"}
+COLOURS = {"parent": "36", "child": "35", "bold": "1", "dim": "2", "new": "32", "gone": "31", "call": "33",
+           "idea": "3"}  # fmt: skip
 LANES = {"parent": "host", "child": "box"}
 BRIEF = ("warning", "found")  # the events that are shown with --omit but without --explain
 ALIKE = 7  # up to so many similar calls in a row are all shown
@@ -37,6 +39,12 @@ def colours(fd: int) -> bool:
     return os.isatty(fd) and not os.environ.get("NO_COLOR")
 
 
+def told_about(step: Event) -> list[str]:
+    """Return the idea of a step, and what goes wrong without it; a trace of an older tinybox has neither."""
+    without = step.get("without", "")
+    return [*filter(None, [step.get("idea", "")]), *([f"Without it: {without}"] if without else [])]
+
+
 def _printable(value: Any) -> Any:
     """Return an event, or a part of it, with all texts printable: some are words of the box, or of a foreign trace."""
     if isinstance(value, dict):
@@ -47,9 +55,9 @@ def _printable(value: Any) -> Any:
 
 
 class Wrapper(textwrap.TextWrapper):
-    """Breaks lines at spaces, and after commas and bars, because mount options and flags have no spaces."""
+    """Breaks lines at spaces, and after commas, bars and slashes, because options, flags and paths have no spaces."""
 
-    wordsep_simple_re = re.compile(r"(\s+|(?<=[|,]))")
+    wordsep_simple_re = re.compile(r"(\s+|(?<=[|,])|(?<=[^/\s\"]/)(?=[^/\s]))")
 
     def __init__(self, width: int, indent: str = "") -> None:
         super().__init__(width, subsequent_indent=indent, break_on_hyphens=False)
@@ -58,8 +66,20 @@ class Wrapper(textwrap.TextWrapper):
 class Text:
     """Shows events by *write*: each step as one block, as soon as it is done."""
 
-    def __init__(self, write: Callable[[str], object], *, colour: bool = False, brief: bool = False) -> None:
-        self._write, self._colour, self._brief = write, colour, brief
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        *,
+        colour: bool = False,
+        brief: bool = False,
+        key_steps: bool = False,
+        ideas: bool = True,
+        width: int = WIDTH,
+    ) -> None:
+        self._write, self._colour, self._brief, self._width = write, colour, brief, width
+        self._key_steps, self._ideas = key_steps, ideas
+        self._told: set[str] = set()
+        self._passed: list[str] = []  # the names of the steps that are not shown, with key_steps
         self._calls: dict[str, list[Event]] = {"parent": [], "child": []}
         self._steps: dict[str, Event] = {}
         self._names: dict[str, str] = {}
@@ -84,7 +104,7 @@ class Text:
         self._names = dict(event["state"]["namespaces"])
         self._pids["parent"] = f"pid {event['pid']}"
         head = f"{' '.join(event['command'])}"
-        self._print([self._paint("bold", line) for line in Wrapper(WIDTH).wrap(head)])
+        self._print([self._paint("bold", line) for line in Wrapper(self._width).wrap(head)])
         self._print([self._paint("dim", f"Linux {event['kernel']}, {event['machine']}; container {event['name']}"), ""])
 
     def _step(self, event: Event) -> None:
@@ -92,6 +112,9 @@ class Text:
         self._calls[event["lane"]] = []
 
     def _call(self, event: Event) -> None:
+        self._calls[event["lane"]].append(event)
+
+    def _part(self, event: Event) -> None:
         self._calls[event["lane"]].append(event)
 
     def _born(self, event: Event) -> None:
@@ -106,28 +129,58 @@ class Text:
     def _done(self, event: Event) -> None:
         lane = event["lane"]
         step = self._steps.pop(lane)
-        self._print([*self._heading(step, event), *self._call_lines(lane), *self._change_lines(step, event), ""])
+        if self._key_steps and not step.get("key") and not event["error"]:
+            self._passed.append(step["name"])
+            return
+        self._print(
+            [
+                *self._passed_lines(),
+                *self._heading(step, event),
+                *self._call_lines(lane),
+                *self._change_lines(step, event),
+                "",
+            ]
+        )
         self._calls[lane] = []
+
+    def _passed_lines(self) -> Iterator[str]:
+        """Yield a line about the steps between two key steps: only their names."""
+        if self._passed:
+            names = ", ".join(self._passed)
+            more = f"... {len(self._passed)} step{'s' * (len(self._passed) > 1)} between: {names}"
+            yield from (self._paint("dim", line) for line in Wrapper(self._width, "    ").wrap(more))
+            yield ""
+        self._passed.clear()
 
     def _heading(self, step: Event, done: Event) -> Iterator[str]:
         """Yield the sentence of the step; below it the pid that does it, the manual page, and the time it took."""
         lane = self._paint(step["lane"], f"{LANES[step['lane']]:4}")
-        first, *more = Wrapper(WIDTH - 10).wrap(self._short(f"{step['name']}: {step['says']}"))
+        first, *more = Wrapper(self._width - 10).wrap(self._short(f"{step['name']}: {step['says']}"))
         yield f"{step['number']:3} {lane} {self._paint('bold', first)}"
         for line in more:
             yield f"         {self._paint('bold', line)}"
         facts = f"{self._pids.get(step['lane'], '')}; see {step['manual']}; {done['took'] / 1e6:.2f} ms"
         yield f"         {self._paint('dim', facts)}"
+        for told in told_about(step) if self._ideas else ():
+            if told not in self._told:  # once: several steps may have the same idea
+                self._told.add(told)
+                yield from self._wrapped("idea", told, indent="")
 
     def _call_lines(self, lane: str) -> Iterator[str]:
         """Yield the calls; of many similar calls in a row, only the first two, and the number of the others."""
-        for _, run in itertools.groupby(self._calls[lane], lambda event: (event["call"], _refused(event))):
-            calls = list(run)
-            shown = calls if len(calls) <= ALIKE else calls[:2]
+        calls, missing = folding.without_missing(self._calls[lane])
+        for _, run in itertools.groupby(calls, lambda event: (event.get("call", event), _refused(event))):
+            similar = list(run)
+            shown = similar if len(similar) <= ALIKE else similar[:2]
             for event in shown:
-                yield from self._wrapped("gone" if _refused(event) else "call", event["shown"])
-            if shown is not calls:
-                yield from self._wrapped("dim", f"... and {len(calls) - 2} more calls of {event['manual']}")
+                if event["event"] == "part":
+                    yield from self._wrapped("bold", f"{event['says']} [{event['manual']}]")
+                else:
+                    yield from self._wrapped("gone" if _refused(event) else "call", event["shown"])
+            if shown is not similar:
+                yield from self._wrapped("dim", f"... and {len(similar) - 2} more calls of {similar[0]['manual']}")
+        for sentence in missing:
+            yield from self._wrapped("dim", sentence)
 
     def _change_lines(self, step: Event, done: Event) -> Iterator[str]:
         for row in done["written"]:
@@ -136,12 +189,15 @@ class Text:
         for change in done["changes"]:
             if change["section"] not in HIDDEN:
                 yield from self._change(change)
+        for change in done.get("child_changes", []):
+            if change["section"] not in HIDDEN:
+                yield from self._change(change, "in the box: ")
         if done["error"]:
             yield from self._wrapped("gone", f"failed: {done['error']}")
         elif step.get("undo"):
             yield from self._wrapped("dim", f"undone by: {step['undo']}")
 
-    def _change(self, change: Event) -> Iterator[str]:
+    def _change(self, change: Event, front: str = "") -> Iterator[str]:
         before, after = change["before"], change["after"]
         if change["section"] == "mounts":
             yield from self._mount(change["key"], before, after)
@@ -152,8 +208,6 @@ class Text:
             left = f"{before} -> {after}: {int(after, 16).bit_count()} left"
             yield from self._wrapped("new", f"{change['key']} capabilities {left}; {difference}")
         else:
-            by_link_maker = change["section"] == "links" and change["key"] != "lo"  # while this step was done
-            front = "meanwhile " * by_link_maker
             text = f"{front}{change['section']} {change['key']}  {before or '-'} -> {after or '-'}"
             yield from self._wrapped("new", text)
 
@@ -172,9 +226,9 @@ class Text:
     def _short(self, text: str) -> str:
         return text.replace(self._id, self._id[:12])
 
-    def _wrapped(self, colour: str, text: str, note: str = "") -> Iterator[str]:
+    def _wrapped(self, colour: str, text: str, note: str = "", indent: str = "    ") -> Iterator[str]:
         whole = self._short(f"{text}  ({note})" if note else text)
-        for line in Wrapper(WIDTH - len(MARGIN), "    ").wrap(whole):
+        for line in Wrapper(self._width - len(MARGIN), indent).wrap(whole):
             yield f"{MARGIN}{self._paint(colour, line)}"
 
     def _warning(self, event: Event) -> None:
@@ -186,7 +240,7 @@ class Text:
 
     def _note(self, kind: str, front: str, sentence: str) -> None:
         text = self._short(f"{kind:8} {front.replace('without chroot', 'chroot')}{sentence}")
-        lines = Wrapper(WIDTH, MARGIN).wrap(text)
+        lines = Wrapper(self._width, MARGIN).wrap(text)
         self._print([self._paint("gone" if kind == "warning" else "new", line) for line in lines])
 
     def _end(self, event: Event) -> None:
@@ -194,11 +248,13 @@ class Text:
         if calls:
             self._print([f"    {self._paint('parent', 'host')} {self._paint('bold', 'afterwards')}", *calls, ""])
         ending = f"the program ended with status {event['status']}"
+        self._print(self._passed_lines())
         self._print(["all that was made is undone" if event["error"] else ending])
 
 
 def _refused(event: Event) -> bool:
-    return isinstance(event["result"], int) and event["result"] < 0
+    result = event.get("result")
+    return isinstance(result, int) and result < 0
 
 
 def _lost(before: str, after: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,8 @@ from tests.support.boxes import one_line
 from tests.support.screens import screen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Command
 
 pytestmark = pytest.mark.root
@@ -115,11 +118,41 @@ def test_each_link_is_reported_with_its_own_address(tinybox: Command) -> None:
     finally:
         tinybox("network", "rm", "left", "right")
     assert done.returncode == 0, done
-    assert re.search(r"host +await-network:", done.stderr)
-    told = re.findall(r"^ +meanwhile links (eth\d)  (.*)$", unfolded(done.stderr), re.MULTILINE)
+    step = re.split(r"^ *\d+ \w+ +", unfolded(done.stderr), flags=re.MULTILINE)
+    (network,) = [text for text in step if text.startswith("network:")]
+    told = re.findall(r"^ +in the box: links (eth\d)  (.*)$", network, re.MULTILINE)
+    assert unfolded(done.stderr).count("in the box: links") == len(told)  # and at no other step
     for name, subnet in (("eth0", "10.231.1."), ("eth1", "10.231.2.")):
         changes = [said for link, said in told if link == name]
         assert re.match(r"- -> index \d+, ", changes[0]), told
         assert re.search(rf"up, {re.escape(subnet)}\d+/24$", changes[-1]), told
         for former, later in itertools.pairwise(changes):
             assert later.startswith(f"{former.partition(' -> ')[2]} -> ")
+
+
+def test_the_network_step_tells_its_parts(tinybox: Command, tmp_path: Path) -> None:
+    """Bridge, veth pair, NAT, forwarding and addresses are told with names; links change at this step alone."""
+    path = tmp_path / "trace.json"
+    options = ("--rm", "-m", "32m", "--network", "bridge", "-p", "18080:80")
+    done = tinybox("run", *options, "--explain=json", "-o", str(path), "busybox", "true")
+    assert done.returncode == 0, done
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    parts = {each["name"]: each["says"] for each in events if each["event"] == "part"}
+    assert list(parts) == ["bridge", "veth", "nat", "forwarding", "addresses"]
+    assert re.search(r"bridge tinybox\w+, .*172\.\d+\.\d+\.1/16", parts["bridge"])
+    assert "18080/tcp of the host leads to 172." in parts["nat"]
+    changed = {
+        (step["name"], change["section"], change["key"])
+        for step in events
+        if step["event"] == "done"
+        for change in [*step["child_changes"], *step["changes"]]
+        if change["section"] in ("links", "cgroups")
+    }
+    links = {name: key for name, section, key in changed if section == "links" and key == "eth0"}
+    assert links == {"network": "eth0"}
+    assert {name for name, section, _ in changed if section == "cgroups"} <= {"join-cgroup", "cgroup-namespace"}
+    messages = [each["shown"] for each in events if each["event"] == "call" and each["who"] == "links"]
+    assert any("RTM_NEWLINK, IFLA_IFNAME=veth" in shown for shown in messages)
+    assert any("RTM_NEWROUTE" in shown for shown in messages)
+    (network,) = [each for each in events if each["event"] == "done" and each["name"] == "network"]
+    assert all(row["path"].startswith("/proc/sys/net/") for row in network["written"])

@@ -29,7 +29,7 @@ LOOKING = {"close", "fstat", "newfstatat", "readlink", "readlinkat", "gettid", "
 TELLING = {"sendto", "recvfrom"}
 WAITING = {"poll"}
 UNTOLD = MEMORY | SIGNALS | LOOKING | TELLING | WAITING
-FILES = re.compile(r'"[^"]*/(?:stat|state\.json[^"]*|cgroup\.events|freezer\.state)"')
+FILES = re.compile(r'"[^"]*/(?:stat|state\.json[^"]*|cgroup\.events|cgroup\.freeze|freezer\.state)"')
 OF_FILES = {"read", "write", "lseek", "ioctl"}
 PATHS = {
     "openat",

@@ -128,3 +128,50 @@ def test_a_page_needs_a_file(tinybox: Command, tmp_path: Path) -> None:
         for form in ("--explain=html", "--explain=json", "--explain"):
             done = tinybox(*RUN, form, "-o", str(place), "busybox", "echo", "it ran")
             one_line(done, 125, f"--output {place}: cannot be written: {said}")
+
+
+def test_it_can_be_read_on_a_phone(tinybox: Command, chromium: Browser, tmp_path: Path) -> None:
+    """390 pixels wide, nothing is cut off at the right at any step, and the idea of the step is above its calls."""
+    chromium.open(written(tinybox, tmp_path, "busybox", "true"), 390, 844)
+    for at in range(chromium.value("steps.length")):
+        chromium.value(f"go({at})")
+        assert chromium.value("document.documentElement.scrollWidth - innerWidth") <= 0, at
+    places = "['idea', 'calls', 'namespaces'].map(id => document.getElementById(id).getBoundingClientRect().top)"
+    found = chromium.value(places)
+    assert found == sorted(found)
+    assert chromium.complaints == []
+
+
+def test_the_key_k_leads_through_the_key_steps(tinybox: Command, chromium: Browser, tmp_path: Path) -> None:
+    """K goes to the next of the steps that matter, with idea and what goes wrong without it; K goes back."""
+    chromium.open(written(tinybox, tmp_path, "busybox", "true"), *SIZES[0])
+    keys = chromium.value("steps.filter(step => step.key).map(step => step.name)")
+    assert {"cgroup", "clone", "pivot", "seccomp", "program"} <= set(keys)
+    assert len(keys) < 15
+    seen = []
+    for _ in keys:
+        chromium.value("dispatchEvent(new KeyboardEvent('keydown', {key: 'k'}))")
+        seen.append(chromium.value(NOW))
+        told = chromium.value("document.getElementById('idea').innerText")
+        assert "Without it: " in told, seen[-1]
+    assert seen == (keys if chromium.value("steps[0].key") is False else [*keys[1:], keys[-1]])
+    chromium.value("dispatchEvent(new KeyboardEvent('keydown', {key: 'K'}))")
+    assert chromium.value(NOW) == keys[-2]
+
+
+def test_light_and_dark(tinybox: Command, chromium: Browser, tmp_path: Path) -> None:
+    """The page follows the browser's scheme; words differ clearly from their ground in both."""
+    page = written(tinybox, tmp_path, "busybox", "true")
+    luminance = "(text => { const [r, g, b] = text.match(/[0-9.]+/g).map(Number); return .2*r + .7*g + .1*b; })"
+    grounds = []
+    for scheme in ("light", "dark"):
+        chromium.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        chromium.open(page, *SIZES[0])
+        grounds.append(chromium.value(f"{luminance}(getComputedStyle(document.body).backgroundColor)"))
+        for selector in ("#title", "#idea p", "#calls li span", "#namespaces td.host", "#namespaces td.own"):
+            chromium.value("go(steps.findIndex(step => step.name === 'clone'))")
+            word = chromium.value(f"{luminance}(getComputedStyle(document.querySelector('{selector}')).color)")
+            assert abs(word - grounds[-1]) > 90, (scheme, selector)
+    chromium.ask("Emulation.setEmulatedMedia", features=[])
+    assert grounds[0] > 200
+    assert grounds[1] < 60

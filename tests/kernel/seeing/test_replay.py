@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
-KEYS = "Enter: next step   i: inspect   c: continue   q: leave\r\n"
+KEYS = "Enter: next step   k: next key step   i: inspect   c: continue   q: leave\r\n"
 
 
 @pytest.fixture

@@ -67,6 +67,21 @@ def test_each_enter_does_one_step(tinybox: Command) -> None:
         assert seen.status() == 0
 
 
+def test_the_key_k_goes_on_to_the_next_key_step(tinybox: Command) -> None:
+    """From the first step, k passes all steps up to clone; --key-steps stops there without k; q undoes all."""
+    tinybox.environment["NO_COLOR"] = "1"
+    for option, key in ((), "k"), (("--key-steps",), "\n"):
+        with stopped(tinybox, "--step", *option) as seen:
+            assert "stopped before step 1, host, cgroup:" in seen.shown
+            assert "Without it: No limit could be set" in seen.shown
+            seen.type(key)
+            told = seen.wait_for(KEYS)
+            assert re.findall(r"stopped before step \d+, \w+, ([\w-]+):", told) == ["cgroup", "clone"]
+            assert ("open-cgroup: Open" in told) == (not option)  # --key-steps shows only its name, later
+            seen.type("q")
+            assert seen.status() == 130
+
+
 @pytest.mark.parametrize(
     ("step", "key"), [("open-cgroup", "q"), ("die-with-parent", "q"), ("pivot_root", "q"), ("program", CTRL_C)]
 )
@@ -88,6 +103,26 @@ def test_a_terminal_that_is_closed_at_a_stop_undoes_everything(tinybox: Command)
         until(lambda: seen.process.poll() is not None)
         assert seen.process.returncode == 130
     nothing_is_left(tinybox)
+
+
+def test_the_name_of_a_step_is_not_the_manual_page_of_another(tinybox: Command) -> None:
+    """--break-at capabilities stops at the step of this name, not at an earlier one that capabilities(7) explains."""
+    with stopped(tinybox, "--break-at", "capabilities") as seen:
+        assert "box, capabilities:" in seen.shown
+        seen.type("c")
+        seen.wait_for("it runs")
+        assert seen.status() == 0
+
+
+def test_i_and_enter_inspects_and_does_not_go_on(tinybox: Command) -> None:
+    """An Enter that is typed with `i` does not do the step: the next key finds the same stop."""
+    with stopped(tinybox, "--step") as seen:
+        seen.type("i\n")
+        seen.wait_for(KEYS)
+        seen.type("q")
+        shown = seen.wait_for("undoing everything")
+        assert "stopped before step 2" not in shown
+        assert seen.status() == 130
 
 
 def test_i_shows_the_state(tinybox: Command) -> None:

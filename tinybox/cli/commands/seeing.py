@@ -17,8 +17,9 @@ from tinybox.seeing.text import Text, colours
 @click.command()
 @click.argument("trace", type=click.Path(readable=False))  # no access(2): open(2) reports the error
 @click.option("--step", is_flag=True, help="Stop before each step; a key continues")
+@click.option("--key-steps", is_flag=True, help="Show, or with --step stop at, only the steps that matter most")
 @click.option("--html", metavar="FILE", help="Write the HTML page of the run to FILE, as --explain=html does")
-def replay(trace: str, step: bool, html: str | None) -> int:
+def replay(trace: str, step: bool, key_steps: bool, html: str | None) -> int:
     """Show a run again from TRACE, written by `run --explain=json -o TRACE`; it needs no root, and runs nothing."""
     if html:
         with open(html, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
@@ -29,7 +30,8 @@ def replay(trace: str, step: bool, html: str | None) -> int:
         if step:
             keyboard.check("--step")
             keys = stack.enter_context(keyboard.Keyboard())
-        whole = Replay(Text(_write, colour=colours(1)).show, keys).run(read(trace))
+        text = Text(_write, colour=colours(1), key_steps=key_steps)
+        whole = Replay(text.show, keys, key_steps=key_steps).run(read(trace))
     return 0 if whole else 130
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from tinybox import explain
 from tinybox.container.network import (
     addresses,
     definitions,
@@ -96,6 +97,8 @@ class Endpoints:
         """Order the link maker to make the box's links; the box must have its network namespace by now; see veth(4)."""
         handles.link_maker = handles.link_maker or link_maker.LinkMaker()
         handles.link_maker.order(self.paths.run_directory(self.id), handles.pid)
+        if explain.listeners:  # each change is shown at its own step
+            self.wait(handles)
 
     @staticmethod
     def wait(handles: Handles) -> None:

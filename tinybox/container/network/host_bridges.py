@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from tinybox import explain
 from tinybox.container.network import addresses, pools, published_ports, subnets
 from tinybox.container.records import naming
 from tinybox.errors import HostError, StepError
@@ -65,13 +66,20 @@ class HostBridges:
         with interfaces.Routes(messages) as routes:
             for end in endpoints:
                 self._refuse_overlap(end)
+                host = ", ".join(_host_addresses(end))
+                says = f"Make the bridge {end.bridge}, if it is missing; the host has {host} there"
+                explain.report_part("bridge", says, "ip-link(8)")
                 interfaces.ensure_bridge(routes, end.bridge, _host_addresses(end), end.mtu)
+                says = f"Make a veth pair: {end.link} is a port of {end.bridge}, {end.interface} is in the box"
+                explain.report_part("veth", says, "veth(4)")
                 interfaces.plug(routes, end.link, end.bridge, namespace, end.interface, end.mac, end.mtu)
                 interfaces.guard_port(routes, end.link, isolated=end.isolated)
         self._protect(owner, endpoints)
         _discard_datagrams(owner)
         for version in (4, 6):
             if any(not end.internal and (version == 4 or end.address6) for end in endpoints):
+                says = f"Let the host forward packets of IPv{version} between its links, if it does not yet"
+                explain.report_part("forwarding", says, "proc_sys_net(5)")
                 self._forward(version)
 
     def _refuse_overlap(self, end: Endpoint) -> None:
@@ -86,6 +94,7 @@ class HostBridges:
 
     def _protect(self, owner: str, endpoints: list[Endpoint]) -> None:
         every = addresses.read(owner)
+        explain.report_part("nat", _rules([*_bridges(endpoints), *_published(owner, every)]), "nft(8)")
         _open_loopback(owner, every)
         others = self.boxes() - {owner}
         if others or len(every) > len(endpoints):
@@ -176,6 +185,20 @@ def _bridges(endpoints: Iterable[Endpoint]) -> list[firewall.Bridge]:
         )
         for end in endpoints
     ]
+
+
+def _rules(members: Iterable[firewall.Bridge | firewall.Published]) -> str:
+    """Return a sentence about what the firewall does for *members*: masquerading and published ports."""
+    parts = []
+    for member in members:
+        if isinstance(member, firewall.Published):
+            host = f"{member.host or '*'}:{member.port}/{member.protocol}"
+            parts.append(f"the port {host} of the host leads to {member.box}:{member.inside}")
+        elif member.subnets and not member.internal:
+            parts.append(f"packets of {', '.join(member.subnets)} leave the host with its address (masquerade)")
+        else:
+            parts.append(f"nothing leaves {member.name}")
+    return f"Write firewall rules: {'; '.join(parts)}"
 
 
 def _sharing(idle: list[firewall.Bridge], others: Iterable[str]) -> list[firewall.Bridge]:

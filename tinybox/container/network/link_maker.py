@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from tinybox import explain
 from tinybox.container.network import addresses, host_bridges, pools
 from tinybox.container.process import init
 from tinybox.container.process.sync_pipe import SyncPipes
@@ -68,12 +69,14 @@ def _reap(pid: int) -> None:
 
 def _work(pipes: SyncPipes) -> NoReturn:
     """Be the link maker: load pyroute2, wait for the order, carry it out, and exit."""
+    listeners, explain.listeners[:] = [*explain.listeners], []  # the preparations are no part of a step
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, init.SIGNALS)  # a Ctrl-C is for the box; this process ends by its pipe
         process.set_name(b"tinybox:links")
         _close_inherited(pipes)
         messages = interfaces.Messages()
         order = os.read(pipes.gate, _ORDER_MAX)
+        explain.listeners[:] = listeners
         if order:
             pid, _, owner = os.fsdecode(order.rstrip(b"\n")).partition(" ")
             connect(owner, int(pid), messages)
@@ -89,7 +92,7 @@ def _close_inherited(pipes: SyncPipes) -> None:
     for fd in range(3):
         os.dup2(devnull, fd)
     first = 3
-    for fd in sorted((pipes.gate, pipes.report)):
+    for fd in sorted((pipes.gate, pipes.report, *explain.kept)):
         if fd > first:
             descriptors.close_range(first, fd - 1)
         first = fd + 1
@@ -113,6 +116,9 @@ def connect(owner: str, pid: int, messages: interfaces.Messages, only: str = "")
         for end in ends:
             gateways = [gateway for gateway in (end.gateway, end.gateway6) if gateway] if end is way else []
             places = [place for place in (end.address, end.address6, *end.link_local) if place]
+            says = f"Give {end.interface} in the box {', '.join(places)}, and set it up"
+            says += f"; its default route leads to {', '.join(gateways)}" if gateways else ""
+            explain.report_part("addresses", says, "ip-address(8)")
             interfaces.configure(messages, namespace, end.interface, places, gateways, end.sysctls)
     finally:
         os.close(namespace)

@@ -144,7 +144,9 @@ class Routes(netlink.NetlinkSocket):
         message["attrs"] = attributes
         message["header"]["type"], message["header"]["flags"] = kind, NLM_F_REQUEST | NLM_F_ACK | how
         message.encode()
-        self.execute(bytes(message.data), str(attributes[:1]))
+        self.execute(
+            bytes(message.data), " ".join(f"{name}={value}" for name, value in attributes[:2] if isinstance(value, str))
+        )
 
 
 def _broadcast(address: str, prefix: int) -> str:

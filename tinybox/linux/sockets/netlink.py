@@ -9,7 +9,9 @@ from __future__ import annotations
 import _socket  # the C half alone: socket.py costs 4 ms more
 import errno
 import struct
+import time
 
+from tinybox import explain
 from tinybox.errors import SyscallError
 
 TYPE_CHECKING = False
@@ -24,6 +26,7 @@ NLMSG_ERROR, NLMSG_DONE = 2, 3
 NESTED = 0x8000  # NLA_F_NESTED: the attribute consists of attributes
 
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port: struct nlmsghdr
+_KIND = struct.Struct("=H")
 _ATTRIBUTE = struct.Struct("=HH")  # length, type: struct nlattr
 _ERROR = struct.Struct("=i")
 _TYPE_MASK = 0x3FFF  # the two bits above are flags: nested attributes, and network byte order
@@ -52,7 +55,11 @@ class NetlinkSocket:
 
     def request(self, whole: bytes, about: str = "") -> Iterator[tuple[int, bytes]]:
         """Send one *whole* message, and yield the type of each answer and its bytes after the header."""
+        begun = time.monotonic_ns()
         self._socket.send(whole)
+        if explain.listeners:
+            (kind,) = _KIND.unpack_from(whole, 4)
+            explain.report("sendto", (self._socket.fileno(), kind, about, len(whole)), len(whole), begun)
         while True:
             for kind, body in messages(self._socket.recv(_LONGEST)):
                 if kind not in (NLMSG_ERROR, NLMSG_DONE):
