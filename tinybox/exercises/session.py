@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinybox.container import control, sweeping
 from tinybox.container.records import host
 from tinybox.container.views import listing
-from tinybox.errors import ConflictError, NoSuchError, StateError, UsageError
+from tinybox.errors import ConflictError, NoSuchError, StateError, UsageError, printable
 from tinybox.exercises import course, locking
 from tinybox.exercises.records import Record
 from tinybox.exercises.scene import LABEL, MissingError, Scene
@@ -159,9 +159,18 @@ def _judge(exercise: course.Exercise, scene: Scene, answer: str) -> str:
 
 
 def _as_check(answer: str, verdict: Verdict) -> dict[str, Any]:
-    evidence = [{"figure": each.figure, "value": each.value, "source": each.source} for each in verdict.evidence]
-    return {"time": time.time_ns(), "answer": answer, "passed": verdict.passed, "missing": verdict.missing,
-            "evidence": evidence}  # fmt: skip
+    """Return a check for the record; what a student has typed, or a file has held, may be no text in UTF-8."""
+    evidence = [
+        {"figure": printable(each.figure), "value": printable(each.value), "source": printable(each.source)}
+        for each in verdict.evidence
+    ]
+    return {
+        "time": time.time_ns(),
+        "answer": printable(answer),
+        "passed": verdict.passed,
+        "missing": printable(verdict.missing),
+        "evidence": evidence,
+    }
 
 
 def solution(paths: Paths, name: str) -> str:
@@ -175,38 +184,47 @@ def solution(paths: Paths, name: str) -> str:
 
 
 def end(paths: Paths, name: str, *, forget: bool = False) -> None:
-    """Remove all boxes and files of an exercise; the results stay, unless *forget*. StateError: nothing is started."""
+    """Remove all boxes and files of an exercise; the results stay, unless *forget*. StateError: nothing is started.
+
+    Boxes with its label are removed also if there is no record of them.
+    """
     with locking.locked(paths):
         record = Record(paths, name)
-        if record.open is None and not (forget and record.attempts):
+        if not (record.open or _boxes(paths, record) or (forget and record.attempts)):
             raise StateError(f"exercise {name}", "it is not started", "tinybox exercise list")
-        if record.open is not None:
-            _clear(paths, record)
+        _clear(paths, record)
         if forget:
             record.forget()
 
 
 def _clear(paths: Paths, record: Record) -> None:
-    """Remove the files and the boxes of the open attempt, also boxes that the student made with names of the exercise.
-
-    Last, note that the attempt is ended.
-    """
+    """Remove the boxes and the files of the open attempt; last, note that it is ended."""
     here = host.read(paths.cache)
     here.check()
-
-    def is_its(box: listing.Listed) -> bool:
-        is_new = box.state.get("createdAt", 0) >= begun  # an older one with such a name is not of this attempt
-        return box.labels.get(LABEL) == record.name or (box.name in names and is_new)
-
-    begun = record.attempts[-1]["begun"]
-    names = course.numbers(record.name, record.attempts[-1]["seed"])["boxes"]
     sweeping.sweep(paths, here)
-    for box in listing.containers(paths, at_rest=True, is_wanted=is_its):
+    for box in _boxes(paths, record):
         try:
             control.remove(paths, here, box.id, force=True, volumes=True)
         except NoSuchError:  # the student has just removed it, or it was made with --rm
             continue
     if files.exists(record.shared):
         files.remove_tree(record.shared)
-    record.attempts[-1]["ended"] = time.time_ns()
-    record.save()
+    if record.open:
+        record.open["ended"] = time.time_ns()
+        record.save()
+
+
+def _boxes(paths: Paths, record: Record) -> list[listing.Listed]:
+    """Return the boxes with the label of the exercise, and those that the student made with its names.
+
+    A box of such a name that is older than the attempt is not of the exercise.
+    """
+    attempt = record.open
+    begun = attempt["begun"] if attempt else 0
+    names = course.numbers(record.name, attempt["seed"])["boxes"] if attempt else []
+
+    def is_its(box: listing.Listed) -> bool:
+        is_new = box.state.get("createdAt", 0) >= begun
+        return box.labels.get(LABEL) == record.name or (box.name in names and is_new)
+
+    return listing.containers(paths, at_rest=True, is_wanted=is_its)

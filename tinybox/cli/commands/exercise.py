@@ -13,7 +13,7 @@ from tinybox.cli.lazy_group import CommandGroup
 from tinybox.cli.pulling import with_image
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
-from tinybox.errors import DamagedError, UsageError, report
+from tinybox.errors import DamagedError, StateError, UsageError, report
 from tinybox.exercises import course, session
 from tinybox.exercises import report as pages
 from tinybox.exercises.records import Record
@@ -122,19 +122,24 @@ def solution(name: str) -> None:
 @click.option("--all", "every", is_flag=True, help="End all exercises that are started.")
 @click.option("--forget", is_flag=True, help="Remove the results, too.")
 @click.argument("chosen", nargs=-1, metavar="[NAME...]", shell_complete=names)
-def end(chosen: tuple[str, ...], *, every: bool, forget: bool) -> None:
+def end(chosen: tuple[str, ...], *, every: bool, forget: bool) -> int:
     """Remove the boxes; the results stay.
 
     Another name of it is `stop`. Boxes that you have made with a name of the exercise are removed, too.
     """
     if every == bool(chosen):
         raise UsageError("exercise end", "no exercise is named", "give names, or --all")
-    paths = Paths()
+    paths, failed = Paths(), False
     for name in chosen or course.names():
-        record = Record(paths, name)
-        if chosen or record.open or (forget and record.attempts):
+        try:
             session.end(paths, name, forget=forget)
+        except StateError as error:
+            if chosen or isinstance(error, DamagedError):  # with --all, most are not started
+                report(error)
+                failed = True
+        else:
             print(name)
+    return int(failed)
 
 
 @exercise.command("report")
