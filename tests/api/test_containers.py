@@ -179,7 +179,7 @@ def test_what_cannot_be_removed_is_named() -> None:
             with pytest.raises(RuntimeError, match="first") as caught, image:
                 raise RuntimeError("the first error")
             (note,) = caught.value.__notes__
-            assert note.startswith(f"tinybox: image {image} was not removed: image {image}: used by {user.id}")
+            assert note.startswith(f"tinybox: image {image} was not removed: image {image}: used by {user.id[:12]} (")
         image.remove()
 
 

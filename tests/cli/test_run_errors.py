@@ -38,7 +38,10 @@ WRONG = [
     ("--cpuset-cpus a", "--cpuset-cpus a: is no list of CPUs (write 0-1 or 0,3)"),
     ("--cpuset-cpus ,", "--cpuset-cpus ,: is no list of CPUs"),
     ("--cpuset-cpus 1-0", "--cpuset-cpus 1-0: is no list of CPUs"),
-    ("--cpuset-cpus 0-4000", "cpuset"),
+    ("--cpuset-cpus 0-4000", "--cpuset-cpus 0-4000: this host has only the CPUs 0"),
+    ("--cpuset-mems 1000", "--cpuset-mems 1000: this host has only the memory nodes 0"),
+    ("-o page.html", "--output page.html: is for the steps that are shown, and here none are (--explain -o FILE)"),
+    ("--dry-run --explain -o page.html", "--output page.html: is for the steps that are shown"),
     ("--pids-limit many", "--pids-limit many: is not a whole number"),
     ("--device-read-bps /dev/null", "--device-read-bps /dev/null: has no ':' between two values"),
     ("--device-read-bps /dev/none:1m", "/dev/none: No such file or directory"),
@@ -148,6 +151,9 @@ def test_a_missing_image_names_the_cure(tinybox: Command) -> None:
         "Unable to find image 'localhost:1/nobodys-image:latest' locally",
     )
     assert done.stderr.splitlines()[-1].startswith("tinybox: registry localhost:1: cannot be reached")
+    one_line(
+        tinybox(*never, "busybos", "true"), 125, "No such image: busybos:latest (did you mean busybox? tinybox pull"
+    )
 
 
 @pytest.mark.parametrize(

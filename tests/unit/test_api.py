@@ -8,6 +8,7 @@ import pytest
 
 import tinybox
 from tinybox.container import launch
+from tinybox.container.process.wait_loop import Ending
 from tinybox.errors import UsageError
 
 
@@ -30,3 +31,29 @@ def test_options_that_are_off_or_none_count_as_not_given() -> None:
     words = launch.normal({"explain": None, "step": False, "memory": 33554432, "volume": "/a:/b", "rm": 1})
     assert words == {"step": False, "memory": "33554432", "volume": ["/a:/b"], "rm": True}
     assert not any(map(words.get, launch.AT_A_TERMINAL))
+
+
+@pytest.mark.parametrize("words", [(["sh", "-c", "true"],), ("sleep", 3), ("cat", None)])
+def test_a_command_is_words_one_by_one(words: tuple[Any, ...]) -> None:
+    """A list, which other libraries take, a number and None are refused by name, before an image is looked for."""
+    with pytest.raises(UsageError, match=r"^command .*: is (list|int|NoneType), not str: each word"):
+        tinybox.run("no-such-image", *words)
+    with pytest.raises(UsageError, match=r"^command .* is "):
+        tinybox.Container.create("no-such-image", *words)
+
+
+@pytest.mark.parametrize(
+    ("ending", "text", "code"),
+    [
+        (Ending(0), "exit status 0", "Ending(0)"),
+        (Ending(3), "exit status 3", "Ending(3)"),
+        (Ending(143), "exit status 143: 128 + 15, as after SIGTERM", "Ending(143)"),
+        (Ending(128 + 40), "exit status 168: 128 + 40, as after signal 40", "Ending(168)"),
+        (Ending(255), "exit status 255", "Ending(255)"),
+        (Ending(137, out_of_memory=True), "exit status 137: out of memory", "Ending(137, out_of_memory=True)"),
+        (Ending(1, complaint="no log"), "exit status 1: no log", "Ending(1, complaint='no log')"),
+    ],
+)
+def test_an_ending_shows_status_and_cause(ending: Ending, text: str, code: str) -> None:
+    """print() says both; repr() is the Python that makes such an ending, without what the program wrote."""
+    assert (str(ending), repr(ending)) == (text, code)

@@ -37,7 +37,7 @@ class Container(Inside):
 
         *options* are those of ``tinybox run``, as for tinybox.run(). ConflictError: another container has its name.
         """
-        return cls._made_by(image, command, root, options, starts=False)
+        return cls._made_by(image, requests.words_of(command), root, options, starts=False)
 
     @classmethod
     def run(cls, image: object, *command: str, root: str = "", **options: Any) -> Self:
@@ -45,7 +45,7 @@ class Container(Inside):
 
         If its program cannot be started, the error is raised and the container is removed.
         """
-        return cls._made_by(image, command, root, options, starts=True)
+        return cls._made_by(image, requests.words_of(command), root, options, starts=True)
 
     @classmethod
     def _made_by(

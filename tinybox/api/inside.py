@@ -113,7 +113,9 @@ class Inside(Removable):
         paths, here = requests.changing(self._paths.root)
         given = _exec_options(options)
         with ProgramStreams(stdin, input, captured=capture_output) as streams:
-            ending = execute.execute(paths, here, self.id, command, given, streams.handles(watched=True))
+            ending = execute.execute(
+                paths, here, self.id, requests.words_of(command), given, streams.handles(watched=True)
+            )
             assert ending is not None  # noqa: S101  it is None only with ``detach``
             return streams.keep(ending)
 
@@ -123,7 +125,7 @@ class Inside(Removable):
         given = {**_exec_options(options), "detach": True}
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            execute.execute(paths, here, self.id, command, given, Handles((null, null, null)))
+            execute.execute(paths, here, self.id, requests.words_of(command), given, Handles((null, null, null)))
         finally:
             os.close(null)
 

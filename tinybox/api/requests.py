@@ -34,6 +34,16 @@ def options_of(given: dict[str, Any]) -> dict[str, Any]:
     return defaults.applied(normalized)
 
 
+def words_of(command: tuple[Any, ...]) -> tuple[str, ...]:
+    """Return *command*, the arguments of a call; UsageError: one is no text, such as the list that docker-py takes."""
+    for word in command:
+        if not isinstance(word, str):
+            cause = f"is {type(word).__name__}, not str: each word of the command is an argument of its own"
+            cure = "run(image, *command)" if isinstance(word, list | tuple) else "str() makes a word of it"
+            raise UsageError(f"command {word!r}", cause, cure)
+    return command
+
+
 def _name(value: Any) -> Any:
     return str(value) if type(value).__module__.startswith("tinybox.") else value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.api.requests import UsualUmask, options_of, with_image
+from tinybox.api.requests import UsualUmask, options_of, with_image, words_of
 from tinybox.container import launch, lifecycle
 from tinybox.container.monitor.foreground import run_logged
 from tinybox.container.process.program_streams import ProgramStreams
@@ -35,7 +35,7 @@ def run(
     *capture_output* the result has what the program has written, in ``stdout`` and ``stderr``; else that goes to this
     process's own. Raises TinyboxError, with the exit status of the command as ``status``.
     """
-    normalized = options_of(options)
+    words, normalized = words_of(command), options_of(options)
     if capture_output and normalized.get("tty"):
         raise UsageError("option tty", "does not go with capture_output", "leave one of them out")
     passing = bool(normalized.get("rm"))
@@ -44,7 +44,7 @@ def run(
         with ProgramStreams(stdin, input, captured=capture_output) as streams:
             carry_out = lifecycle.run if passing else run_logged
             with streams.handles(watched=passing) as handles:
-                ending = launch.foreground(str(image), command, normalized, handles, root=root, carry_out=carry_out)
+                ending = launch.foreground(str(image), words, normalized, handles, root=root, carry_out=carry_out)
             return streams.keep(ending)
 
     with UsualUmask():

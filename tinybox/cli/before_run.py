@@ -87,8 +87,17 @@ def check_runtime(options: dict[str, Any]) -> None:
         raise UsageError(f"--runtime {name}", "unknown or invalid runtime name", f"--bundle DIR, and {name} run")
 
 
+def check_output(options: dict[str, Any], *, seen: bool = True) -> None:
+    """Raise UsageError for --output without an option that writes to it, or if this command is not *seen* anyway."""
+    if options.get("output") and not (seen and any(options.get(key) for key in SEEING)):
+        raise UsageError(
+            f"--output {options['output']}", "is for the steps that are shown, and here none are", "--explain -o FILE"
+        )
+
+
 def refuse_seeing(options: dict[str, Any], where: str) -> None:
     """Raise UsageError if *options* has one of SEEING; *where* names the option or command that excludes it."""
     for key in SEEING:
         if options.get(key):
             raise UsageError(f"--{key.replace('_', '-')}", f"does not go with {where}", "run it in the foreground")
+    check_output(options, seen=False)

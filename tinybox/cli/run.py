@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tinybox.cli.before_run import SEEING, attached, check_runtime, refuse_seeing, warn
+from tinybox.cli.before_run import SEEING, attached, check_output, check_runtime, refuse_seeing, warn
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.container import launch, lifecycle
 from tinybox.container.config import defaults
@@ -32,6 +32,7 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     policy = checked(options.get("pull", MISSING))
     options = defaults.applied(options)
     check_runtime(options)
+    check_output(options, seen=not (options.get("dry_run") or options.get("bundle")))
     if options.get("dry_run") or options.get("bundle"):
         return show(image, command, options)
     attached(options)

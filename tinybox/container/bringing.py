@@ -131,7 +131,9 @@ def with_image(
             from tinybox.images.reference import parse
 
             cure = f"tinybox pull {image}, or leave --pull never out"
-            raise NoSuchImageError("", f"No such image: {parse(image)}", cure) from error
+            missing = NoSuchImageError("", f"No such image: {parse(image)}", cure)
+            missing.near = error.near
+            raise missing from error
         if policy != MISSING or not bringer().bring(image, policy, platform):
             raise
         return act()

@@ -116,7 +116,7 @@ def _check_unused(store: Store, text: str, image_id: str, names: list[str]) -> N
         raise ImageError(
             f"image {text}", f"it has several names: {', '.join(names)}", "remove it name by name, or with --force"
         )
-    users = containers_using(store, image_id)
+    users = [user[:12] for user in containers_using(store, image_id)]
     if users:
         raise ImageError(f"image {text}", f"used by {', '.join(users)}", f"first tinybox rm {' '.join(users)}")
 

@@ -41,7 +41,9 @@ def test_a_program_that_a_signal_ended_is_128_and_its_number(tinybox: Command, s
         ("nothing-of-this-name", 127, "executable file not found in $PATH"),
         ("", 127, "executable file not found in $PATH"),
         ("/no/such/file", 127, "no such file or directory"),
-        ("/tools/lost-interpreter", 127, "no such file or directory (its interpreter is missing)"),
+        ("/tools/lost-interpreter", 127, "no such file or directory (its interpreter /no/such/shell is missing)"),
+        ("/tools/crlf", 127, "(its interpreter /bin/sh\\r is missing: the lines of the script end with CRLF"),
+        ("-it", 127, "executable file not found in $PATH (options go before IMAGE"),
         ("/bin", 126, "is a directory"),
         ("/etc/passwd", 126, "permission denied"),
         ("/tools/not-for-this-machine", 126, "exec format error"),
@@ -51,8 +53,9 @@ def test_programs_that_cannot_be_executed(
     tinybox: Command, tmp_path: Path, mode: str, program: str, status: int, cause: str
 ) -> None:
     """127: there is no such program; 126: it exists and the kernel refuses it; with an init and without one."""
-    for name, content in (("lost-interpreter", "#!/no/such/shell\n"), ("not-for-this-machine", "MZ and no ELF\n")):
-        (tmp_path / name).write_text(content)
+    scripts = {"lost-interpreter": "#!/no/such/shell\n", "crlf": "#!/bin/sh\r\nexit\r\n"}
+    for name, content in (scripts | {"not-for-this-machine": "MZ and no ELF\n"}).items():
+        (tmp_path / name).write_bytes(content.encode())
         (tmp_path / name).chmod(0o755)
     done = tinybox("run", "--rm", f"--init={mode}", "-v", f"{tmp_path}:/tools", "busybox", program)
     one_line(done, status, f'exec "{program}"', cause)

@@ -12,7 +12,9 @@ from tests.support.stored_boxes import home_at, store
 from tinybox.container.network import definitions
 from tinybox.container.records import naming
 from tinybox.container.storage import volumes
-from tinybox.errors import NoSuchError, NoSuchImageError, nearest
+from tinybox.errors import HostError, NoSuchError, NoSuchImageError, nearest
+from tinybox.images.reference import parse
+from tinybox.images.registry import layers, manifests, pull
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
@@ -45,6 +47,16 @@ def test_the_nearest_name_is_in_the_line(paths: Paths) -> None:
         definitions.find(paths, "brigde")
     with pytest.raises(NoSuchImageError, match=r"did you mean webserver\?"):
         Store(paths.root).image("wbserver")
+
+
+def test_a_pull_that_fails_asks_for_the_nearest_image(paths: Paths) -> None:
+    """Of the same registry; none is offered for a name of which only the host is alike, or that the store has."""
+    os.symlink("../images/x", f"{paths.root}/names/localhost:1%team%webserver:latest")
+    meant = {"team/webservr": "localhost:1/team/webserver", "team/webserver": "", "team/database": ""}
+    for word, near in meant.items():
+        with pytest.raises(HostError) as error:
+            pull.pull(Store(paths.root), parse(f"localhost:1/{word}"), manifests.this_platform(), layers.Report())
+        assert str(error.value).partition("did you mean ")[2].partition("?")[0] == near, word
 
 
 def test_a_name_far_from_all_has_none(paths: Paths) -> None:

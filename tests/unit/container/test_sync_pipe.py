@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,35 @@ def test_an_error_crosses_the_pipe(talk: sync_pipe.SyncPipes, error: Exception, 
     if isinstance(error, TinyboxError):
         assert caught.value.status == error.status
         assert caught.value.thing == error.thing
+    talk.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "lacking", "status", "line"),
+    [
+        (errno.ENOENT, "", 127, "no such file or directory (its interpreter is missing)"),
+        (errno.ENOENT, "/bin/perl", 127, "no such file or directory (its interpreter /bin/perl is missing)"),
+        (errno.ENOENT, "/bin/sh\r", 127, "/bin/sh\\r is missing: the lines of the script end with CRLF; dos2unix"),
+        (errno.ENOENT, "/lib/ld-x.so", 127, "the image does not have the C library of this program"),
+        (errno.EACCES, "/etc/passwd", 126, "permission denied (its interpreter is /etc/passwd)"),
+        (errno.EACCES, "", 126, "permission denied"),
+        (errno.ELOOP, "", 126, "its interpreter is a script, too"),
+    ],
+)
+def test_a_refused_program_names_its_interpreter(
+    talk: sync_pipe.SyncPipes, number: int, lacking: str, status: int, line: str
+) -> None:
+    """The interpreter is announced before execve(2), whose errno completes the message; a step's error replaces it."""
+    talk.announce("/x", lacking)
+    talk.refuse(number)
+    with pytest.raises(TinyboxError) as caught:
+        talk.receive()
+    assert (caught.value.status, str(caught.value).startswith('exec "/x": ')) == (status, True)
+    assert line in str(caught.value)
+    talk.announce("/x", lacking)
+    talk.send_error(UsageError("thing", "cause"))
+    with pytest.raises(StepError, match=r"^thing: cause$"):
+        talk.receive()
     talk.close()
 
 

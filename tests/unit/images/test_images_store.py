@@ -215,18 +215,21 @@ def test_an_image_without_a_name_is_listed_and_removed_by_id(store: Store) -> No
 
 
 def test_a_used_image_is_not_removed(store: Store) -> None:
-    """A container whose config.json names the image keeps it; one that names another image does not."""
+    """A container whose config.json names the image keeps it; one that names another image does not.
+
+    The line has the twelve digits of an id that `ps` shows.
+    """
     image = import_archive(store, tar(store), "box")
-    for name, used in (("mine", image.id), ("other", "0" * 64)):
+    for name, used in (("mine" * 16, image.id), ("other", "0" * 64)):
         container = Path(store.root, "containers", name)
         container.mkdir(parents=True)
         (container / "config.json").write_text(json.dumps({"annotations": {ANNOTATION: used}}))
     Path(store.root, "containers", "half-made").mkdir()
-    with pytest.raises(ImageError, match="used by mine"):
+    with pytest.raises(ImageError, match=r"used by mineminemine \(first tinybox rm mineminemine\)"):
         remove(store, "box")
     store.tag("box", "more")
     assert remove(store, "more") == (["more:latest"], [])
-    Path(store.root, "containers/mine/config.json").unlink()
+    Path(store.root, "containers", "mine" * 16, "config.json").unlink()
     remove(store, "box")
 
 

@@ -120,6 +120,9 @@ def _swap(options: Options, limit: int) -> int:
 
 def _cpu(options: Options) -> dict[str, Any]:
     cpu: dict[str, Any] = {}
+    for key, kind in (("cpuset_cpus", "CPUs"), ("cpuset_mems", "memory nodes")):
+        if _given(options, key):
+            option_values.check_cpus(key.replace("_", "-"), options[key], kind)
     if _given(options, "cpus"):
         share = option_values.number("cpus", options["cpus"])
         most = os.cpu_count() or 1

@@ -91,11 +91,33 @@ def cpus(option: str, text: str, kind: str = "CPUs") -> str | None:
 
     None: the text is empty.
     """
+    _ranges(option, text, kind)
+    return text or None
+
+
+def check_cpus(option: str, text: str, kind: str) -> None:
+    """Raise UsageError if this host lacks one of the CPUs or memory nodes in the list *text*, as in docker."""
+    path = "cpu/online" if kind == "CPUs" else "node/has_memory"  # the latter only with CONFIG_NUMA
+    try:
+        with open(f"/sys/devices/system/{path}", encoding="ascii") as file:
+            had = file.read().strip()
+    except OSError:
+        return  # then the kernel decides, by cpuset(7)
+    numbers = {number for first, last in _ranges(option, had, kind) for number in range(first, last + 1)}
+    for first, last in _ranges(option, text, kind):
+        if last > max(numbers) or not numbers.issuperset(range(first, last + 1)):
+            raise UsageError(f"--{option} {text}", f"this host has only the {kind} {had}")
+
+
+def _ranges(option: str, text: str, kind: str) -> list[tuple[int, int]]:
+    """Return the first and the last number of each part of a list such as ``0-1,3``; UsageError: it is none."""
+    found = []
     for part in text.split(",") if text else ():
         first, dash, last = part.partition("-")
         if not is_whole(first) or (dash and not (is_whole(last) and int(first) <= int(last))):
             raise UsageError(f"--{option} {text}", f"is no list of {kind}", "write 0-1 or 0,3")
-    return text or None
+        found.append((int(first), int(last or first)))
+    return found
 
 
 def ulimit(text: str) -> Rlimit:

@@ -15,6 +15,7 @@ import stat
 import time
 
 from tinybox import explain
+from tinybox.container.process import interpreters
 from tinybox.errors import NotExecutableError, NotFoundError
 from tinybox.isolation import rootfs
 from tinybox.linux import capability, descriptors, native_init, process, trampoline
@@ -45,6 +46,7 @@ class Program:
         self.args, self.env = args, dict(line.partition("=")[::2] for line in env)
         self.terminal, self.confinement = terminal, confinement
         self.path = ""
+        self.lacking = ""  # the interpreter that the file needs, if it cannot be executed: execve(2) does not name it
         self.pid, self.gate = 0, -1  # the trampoline, if it waits already, and the pipe by which it goes on
         self.is_shy = False  # whether the gate stays shut until PID 1 is native: a process of the box could trace it
 
@@ -59,6 +61,7 @@ def find(program: Program, handles: Handles, keeps_proc: bool) -> None:
     if keeps_proc and handles.trampoline >= 0 and rootfs.has_proc():
         handles.springboard = f"/proc/self/fd/{handles.trampoline}"
     program.path = _found(program)
+    program.lacking = interpreters.lacking(program.path)
 
 
 def _found(program: Program) -> str:
@@ -75,7 +78,8 @@ def _found(program: Program) -> str:
             continue
         except NotExecutableError as error:
             refused = refused or error
-    raise refused or NotFoundError(f'exec "{name}"', "executable file not found in $PATH")
+    cure = "options go before IMAGE, and before CONTAINER in exec" if name.startswith("-") else ""
+    raise refused or NotFoundError(f'exec "{name}"', "executable file not found in $PATH", cure)
 
 
 def _runnable(path: str, name: str) -> str:
@@ -98,7 +102,7 @@ def run(mode: str, program: Program, handles: Handles) -> NoReturn:
     In mode "leave", start the program and exit: it becomes a child of the box's own PID 1.
     """
     if not program.pid:
-        handles.sync.announce(program.args[0])
+        handles.sync.announce(program.args[0], program.lacking)
     if mode == NONE:
         execute(program, handles)
     pid = program.pid or start(program, handles)
@@ -158,7 +162,7 @@ def start_waiting(program: Program, handles: Handles) -> None:
 
     PID 1 may have to keep a capability until then: the trampoline needs it to install the filter.
     """
-    handles.sync.announce(program.args[0])
+    handles.sync.announce(program.args[0], program.lacking)
     explain.held = True
     program.pid = start(program, handles)
     os.close(handles.sync.gate)

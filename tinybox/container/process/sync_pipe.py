@@ -16,8 +16,8 @@ leaves system calls to an agent, it sends b"listener", and if it has opened a te
 b"on", until the parent has a copy of that fd. A child that joins another container's pid namespace sends b"namespaces"
 when it has made its own namespaces, and b"born" with the pid of a second child, which goes on in the joined namespace.
 
-The child begins the last message on the report: b"exec" and the program's name. If execve(2) is refused, the trampoline
-completes that message with the errno. If the message stays incomplete, the program runs.
+The child begins the last message on the report: b"exec", the program's name, and the interpreter that it lacks, or b"".
+If execve(2) is refused, the trampoline completes that message with the errno. If it stays incomplete, the program runs.
 
 When one side dies, the other side reads the end of its pipe, so it does not wait for a dead process. If another process
 than the child's parent sends b"start", as OCI's ``create`` and ``start`` do, both pipes are named pipes in a directory.
@@ -28,6 +28,7 @@ from __future__ import annotations
 import errno
 import os
 
+from tinybox.container.process import interpreters
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError
 from tinybox.linux import trampoline, waiting
 
@@ -98,10 +99,10 @@ class SyncPipes:
         fields = line.split(_SEPARATOR)
         if fields[0] == ERROR:
             _raise(*(os.fsdecode(field) for field in fields[1:5]))
-        if fields[0] == EXEC and fields[2] == ERROR:  # a step between the announcement and execve(2) has failed
-            _raise(*(os.fsdecode(field) for field in fields[3:7]))
+        if fields[0] == EXEC and fields[3] == ERROR:  # a step between the announcement and execve(2) has failed
+            _raise(*(os.fsdecode(field) for field in fields[4:8]))
         if fields[0] == EXEC:
-            raise refusal(os.fsdecode(fields[1]), fields[2][0])
+            raise refusal(os.fsdecode(fields[1]), fields[3][0], os.fsdecode(fields[2]))
         return fields
 
     def close(self) -> None:
@@ -134,11 +135,14 @@ class SyncPipes:
         texts = (str(status), thing, cause, cure)
         self.send(ERROR, *(os.fsencode(text.replace("\n", " ")) for text in texts))
 
-    def announce(self, program: str) -> None:
-        """Begin the message that execve(2) of *program* is refused; see refuse() and linux/trampoline.py."""
-        name = os.fsencode(program)[:_NAME_MAX].replace(b"\n", b" ")
+    def announce(self, program: str, lacking: str = "") -> None:
+        """Begin the message that execve(2) of *program* is refused; see refuse() and linux/trampoline.py.
+
+        *lacking* is the interpreter that is the likely reason for that, or "".
+        """
+        names = (os.fsencode(name)[:_NAME_MAX].replace(b"\n", b" ") for name in (program, lacking))
         try:
-            os.write(self.report, _SEPARATOR.join((EXEC, name, b"")))
+            os.write(self.report, _SEPARATOR.join((EXEC, *names, b"")))
         except BrokenPipeError:
             return
 
@@ -180,8 +184,11 @@ def _reading(path: str) -> int:
     return fd
 
 
-def refusal(name: str, number: int) -> TinyboxError:
-    """Return the error for errno *number* of execve(2) of the program *name*, with docker's text and exit status."""
+def refusal(name: str, number: int, lacking: str = "") -> TinyboxError:
+    """Return the error for errno *number* of execve(2) of the program *name*, with docker's text and exit status.
+
+    *lacking* is an interpreter that the program needs and that cannot be executed, or "".
+    """
     thing = f'exec "{name}"'
     if number & trampoline.UNCONFINED:
         cause = os.strerror(number & ~trampoline.UNCONFINED)
@@ -189,11 +196,14 @@ def refusal(name: str, number: int) -> TinyboxError:
             "linux.seccomp", f"the filter is not installed before {thing}: {cause}", "does it allow capset?"
         )
     if number == errno.ENOENT:
-        return NotFoundError(thing, "no such file or directory", "its interpreter is missing")
-    if number == errno.ENOEXEC:
-        return NotExecutableError(thing, "exec format error", "made for another machine, or no #! line")
-    if number == errno.EACCES:
-        return NotExecutableError(thing, "permission denied")
+        return NotFoundError(thing, "no such file or directory", interpreters.cure(lacking))
+    refused = {
+        errno.ENOEXEC: ("exec format error", "made for another machine, or no #! line"),
+        errno.EACCES: ("permission denied", lacking and f"its interpreter is {lacking}"),
+        errno.ELOOP: ("its interpreter is a script, too, and so on", "the kernel follows five"),
+    }
+    if number in refused:
+        return NotExecutableError(thing, *refused[number])
     if number == errno.EAGAIN:
         return TinyboxError(thing, "no more processes are allowed", "PID 1 is one, too: --pids-limit 2, or --init=none")
     return TinyboxError(thing, os.strerror(number))

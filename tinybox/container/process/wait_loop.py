@@ -67,7 +67,29 @@ class Ending:
         self.stdout = self.stderr = b""
 
     def __repr__(self) -> str:
-        return f"<Ending status={self.status}{' out_of_memory' * self.out_of_memory}>"
+        more = ", out_of_memory=True" * self.out_of_memory
+        return f"Ending({self.status}{more}{f', complaint={self.complaint!r}' * bool(self.complaint)})"
+
+    def __str__(self) -> str:
+        """Return the status, its usual cause, and the complaint: ``exit status 143: 128 + 15, as after SIGTERM``.
+
+        A program can also exit with such a number by itself; see bash(1), EXIT STATUS.
+        """
+        number = self.status - 128
+        causes = ["out of memory"] if self.out_of_memory else []
+        if not causes and 0 < number <= 64:
+            causes.append(f"128 + {number}, as after {_signal_name(number)}")
+        causes += [self.complaint] if self.complaint else []
+        return f"exit status {self.status}" + ": ".join(["", "; ".join(causes)] if causes else "")
+
+
+def _signal_name(number: int) -> str:
+    import signal as names  # late: it takes 3 ms
+
+    try:
+        return names.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 class Signals:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from tinybox.errors import HostError, ImageError
+from tinybox.errors import HostError, ImageError, nearest
 from tinybox.images import content, image_events
-from tinybox.images.reference import Reference
+from tinybox.images.reference import DEFAULT_TAG, Reference, parse
 from tinybox.images.registry import manifests
 from tinybox.images.registry.layers import Layer, is_here
 from tinybox.images.registry.repository import Repository, repositories
@@ -53,9 +53,13 @@ def pull(
     reached, or answers with an error. *verify* False allows plain HTTP and any certificate.
     """
     servers = repositories(reference, "pull", verify=verify, listen=listen)
-    repository, digest, manifest = _first(
-        servers, lambda server: (server, *_manifest(server, reference, wanted, report))
-    )
+    try:
+        repository, digest, manifest = _first(
+            servers, lambda server: (server, *_manifest(server, reference, wanted, report))
+        )
+    except (HostError, ImageError) as error:
+        error.near = lambda: _nearest(store, reference)
+        raise
     former = store.named(reference)
     record = _config(store, repository, manifest)
     layers = _layers(reference, manifest, record)
@@ -68,6 +72,25 @@ def pull(
     image = store.image(str(reference))
     image_events.emit_of_name(store.root, "pull", reference, image.id)
     return Pulled(image, digest, image.id != former)
+
+
+def _nearest(store: Store, reference: Reference) -> str:
+    """Return the name of a stored image, or of a recipe, for which *reference* may be a slip of the pen, or "".
+
+    Its host must be the same. "" also if the store has the name itself: then it is not the name that is wrong.
+    """
+
+    def path(of: Reference) -> str:
+        return str(of).removeprefix(f"{of.host}/").removesuffix(f":{DEFAULT_TAG}")
+
+    def known() -> list[str]:
+        from tinybox.images.recipes import recipe  # late: only for an error
+
+        here = map(parse, [*store.short_names(), *recipe.names()])
+        return [path(each) for each in here if each.host == reference.host]
+
+    near, word = nearest(path(reference), known), str(reference).removesuffix(f":{DEFAULT_TAG}")
+    return word.removesuffix(path(reference)) + near if near not in ("", path(reference)) else ""
 
 
 def tags(reference: Reference, *, verify: bool | None = None, listen: Listener = lambda _: None) -> list[str]:
