@@ -1,7 +1,8 @@
 # tinybox: all commands for a checkout. `make help` lists them.
 #
 # Each target that needs the set-up does it. The set-up prints what it does, and prints nothing when it is complete.
-# Commands that need root use sudo, so `sudo make run` and `make run` do the same.
+# Commands that need root use sudo, so `sudo make run` and `make run` do the same. `make run SUDO=` runs the box without
+# root, with images and boxes of the user's own: see docs/rootless.md.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -60,7 +61,7 @@ uninstall:  ## remove what install has made; a docker that is not tinybox stays
 # -- the two commands of the README ------------------------------------------------------------------------------------
 
 .PHONY: run
-run: setup  ## run a shell in a box; make run IMAGE=busybox CMD='echo hi' runs another image and command
+run: setup  ## run a shell in a box; IMAGE=busybox CMD='echo hi' is another image and command, SUDO= is without root
 	@$(SUDO) tools/setup.sh images "$(TINYBOX)" "$(IMAGE)"
 	@$(SUDO) env CMD="$$CMD" tools/run.sh "$(TINYBOX)" "$(IMAGE)"
 
@@ -113,6 +114,11 @@ docs: $(READY)  ## update the parts of the documents that are made from the code
 	@$(VENV_PYTHON) -m tools.cli_reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 	@$(VENV_PYTHON) -m tools.docker_words > docs/docker-words.md.new && mv docs/docker-words.md.new docs/docker-words.md
 	@$(VENV_PYTHON) -m tools.documents
+
+.PHONY: site
+site: setup  ## make the site in build/site; as root, run each lab for its page (a minute), and use the records otherwise
+	@[ "$$(id -u)" != 0 ] || tools/setup.sh images "$(TINYBOX)" alpine
+	@$(VENV_PYTHON) -m tools.site $(ARGS)
 
 .PHONY: bench
 bench: images  ## measure start-up against runc, crun, bwrap and podman

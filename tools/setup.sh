@@ -22,8 +22,8 @@ PACKAGES="nftables busybox-static qemu-utils e2fsprogs ca-certificates"
 # (tests/vm downloads its kernel).
 case $(uname -m) in aarch64) QEMU=qemu-system-arm ;; *) QEMU=qemu-system-x86 ;; esac
 TEST_PACKAGES="criu iproute2 curl strace tmux chromium fonts-dejavu-core zstd linux-libc-dev skopeo umoci openssl $QEMU golang-github-opencontainers-specs-dev sudo"
-# For boxes without root: newuidmap and newgidmap, and a network with a way out.
-TEST_PACKAGES="$TEST_PACKAGES uidmap slirp4netns"
+# For boxes without root: newuidmap and newgidmap, and a network with a way out, by slirp4netns or by pasta (passt).
+TEST_PACKAGES="$TEST_PACKAGES uidmap slirp4netns passt"
 # The engines that run on tinybox-oci in the tests, with their dependencies, and the runtimes for comparison.
 ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugins iptables"
 # For a virtual machine for the lecture (vm/provision.sh), and for its tests.
@@ -62,18 +62,19 @@ packages() {
     done
     # shellcheck disable=SC2086  # a list of packages
     [ -z "$missing" ] || apt_install $missing
-    [ "${1-}" != test ] || { engines; registry; }
+    [ "${1-}" != test ] || { engines; served docker-registry docker-registry; served docker.io docker dockerd; }
 }
 
-# The package starts a service on port 5000. The tests run the program themselves, so the service is stopped again.
-registry() {
-    installed docker-registry && return
-    if ! apt_install docker-registry; then
-        say "no docker-registry: the tests that need it are skipped"
+# A package ($1) that starts a service ($2). The tests run the program ($3) themselves, so the service is stopped again.
+# A machine with Docker's own packages keeps them and its service.
+served() {
+    if installed "$1" || { [ -n "${3-}" ] && command -v "$3" >/dev/null; }; then return; fi
+    if ! apt_install "$1"; then
+        say "no $1: the tests that need it are skipped"
     elif [ -d /run/systemd/system ]; then
-        as_root systemctl disable --quiet --now docker-registry
+        as_root systemctl disable --quiet --now "$2" "$2.socket" 2>/dev/null || as_root systemctl disable --quiet --now "$2"
     else
-        as_root /etc/init.d/docker-registry stop >/dev/null 2>&1 || : it was not running
+        as_root "/etc/init.d/$2" stop >/dev/null 2>&1 || : it was not running
     fi
 }
 

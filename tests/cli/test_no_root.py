@@ -62,11 +62,22 @@ def test_the_plan_is_printed_and_not_carried_out(tinybox: Command, options: str)
     assert [line for line in lines if not re.search(r"\S  \[[^][]*\w\(\d\w*\)[^][]*\]$", line)] == []
     names = [line.split()[2] for line in lines]
     assert [line.split()[2] for line in ours.stdout.splitlines()] == names
+    assert {line.split()[1] for line in lines} == {"host", "box"}  # as in the output of --explain
     for name in ("cgroup", "clone", "root", "mount/proc", "pivot", "capabilities", "program"):
         assert name in names
     assert ("limit-memory.max" in names or "limit-memory.limit_in_bytes" in names) == bool(options)
     assert ("terminal" in names, "readonly-root" in names, "id-maps" in names) == (bool(options),) * 3
     assert names.index("clone") < names.index("root") < names.index("pivot") < names.index("program")
+
+
+def test_readme_has_the_numbers_of_the_steps(tinybox: Command) -> None:
+    """The steps that README.md shows of `run --explain` have the numbers, sides and sentences that the plan has."""
+    plan = tinybox("run", "--rm", "--dry-run", "--network", "bridge", "alpine", "true").stdout.splitlines()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    for name in ("clone", "pivot"):
+        line = next(line for line in plan if line.split()[2] == name)
+        number, side, _, sentence = line.partition("  [")[0].split(maxsplit=3)
+        assert f"\n{number:>3} {side:4} {name}: {sentence}\n" in readme
 
 
 def test_a_plan_that_cannot_be_is_an_error(tinybox: Command) -> None:

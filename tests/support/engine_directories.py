@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 RUNTIME = str(Path(sys.executable).with_name("tinybox-oci"))
 EMPTIED = "/run /dev/shm /var/lib/cni /etc/cni /var/lib/containers /var/lib/containerd"
+OPTIONS = {"mnt": "mount", "net": "net", "pid": "pid", "uts": "uts"}  # of nsenter(1)
 TIMEOUT = 60.0 * SLOWNESS
 PATIENCE = 60.0 * SLOWNESS  # seconds; the last conmon of many may need a while to leave its control group
 
@@ -47,10 +48,12 @@ tinybox = ["{runtime}"]
 class Quarters:
     """Where an engine runs: its *folder* on a disk, and the command prefix that enters its mount namespace."""
 
-    def __init__(self, folder: Path, keeper: int) -> None:
-        self.folder, self.enter = folder, ["nsenter", f"--mount=/proc/{keeper}/ns/mnt", f"--net=/proc/{keeper}/ns/net"]
+    def __init__(self, folder: Path, keeper: int, name: str, *, pids: bool) -> None:
+        kinds = OPTIONS if pids else ("mnt", "net")
+        self.folder, self.keeper, self.has_pids = folder, keeper, pids
+        self.enter = ["nsenter", *(f"--{OPTIONS[kind]}=/proc/{keeper}/ns/{kind}" for kind in kinds)]
         self.environment = {**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")}
-        self.group = f"/{no_trace.room()}-test-engine"
+        self.group = f"/{no_trace.room()}-test-{name}"
 
     def __call__(self, *words: str, timeout: float = TIMEOUT, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command here and return its output; after *timeout* seconds kill it and fail the test."""
@@ -66,8 +69,12 @@ class Quarters:
 
 
 @contextlib.contextmanager
-def quarters(*tools: str) -> Iterator[Quarters]:
-    """Make the namespaces for an engine that needs *tools*, and end them later; skip the test if a tool is missing."""
+def quarters(*tools: str, name: str = "engine", pids: bool = False) -> Iterator[Quarters]:
+    """Make the namespaces for an engine that needs *tools*, and end them later; skip the test if a tool is missing.
+
+    With *pids* there are a pid namespace, too, whose processes are killed at the end, and a host name, which is *name*.
+    Engines that live at the same time have different names.
+    """
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
@@ -75,10 +82,15 @@ def quarters(*tools: str) -> Iterator[Quarters]:
     (folder / "containers.conf").write_text(SETTINGS.format(folder=folder, runtime=RUNTIME))
     mounts = f"for place in {EMPTIED}; do [ ! -d $place ] || mount -t tmpfs tmpfs $place; done"
     script = f"mount --make-rprivate / && {mounts} && ip link set lo up && echo ready && exec sleep infinity"
-    with subprocess.Popen(["unshare", "--mount", "--net", "sh", "-c", script], stdout=subprocess.PIPE) as keeper:
+    apart = ["--pid", "--fork", "--kill-child", "--mount-proc", "--uts"] if pids else []
+    script = f"hostname {name} && {script}" if pids else script
+    with subprocess.Popen(
+        ["unshare", "--mount", "--net", *apart, "sh", "-c", script], stdout=subprocess.PIPE
+    ) as keeper:
         assert keeper.stdout is not None
         assert keeper.stdout.readline() == b"ready\n"
-        place, paths = Quarters(folder, keeper.pid), os.stat(f"/proc/{keeper.pid}/ns/mnt").st_ino
+        inside = int(Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text()) if pids else keeper.pid
+        place, paths = Quarters(folder, inside, name, pids=pids), os.stat(f"/proc/{inside}/ns/mnt").st_ino
         try:
             yield place
         finally:
@@ -86,6 +98,11 @@ def quarters(*tools: str) -> Iterator[Quarters]:
     until(lambda: not inhabitants(paths), PATIENCE)
     shutil.rmtree(folder)
     remove_groups(place.group)
+
+
+def child_of(pid: int) -> int:
+    """Return the one child of a process: nsenter(1) forks to enter a pid namespace."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
 
 
 def inhabitants(namespace: int) -> list[str]:

@@ -40,6 +40,7 @@ class Student:
     def __init__(self, home: Path) -> None:
         self.home, self.path = home, str(Path(sys.executable).with_name("tinybox"))
         self.live = home / "live"
+        self.hidden: tuple[str, ...] = ()  # programs in /usr/bin that seem not to be installed
         self.group = ""  # a directory of a control group, in which each command starts; "" is that of the tests
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": str(self.live),
                             "TINYBOX_NETWORK": "none", "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
@@ -55,6 +56,7 @@ class Student:
                 lines += [f"mkdir -p $1/place{number}", f"mount --rbind {shlex.quote(path)} $1/place{number}"]
                 lines += [f"mount -t tmpfs -o mode=711 tmpfs {shlex.quote(closed)}", f"mkdir -p {shlex.quote(path)}"]
                 lines += [f"mount --rbind $1/place{number} {shlex.quote(path)}"]
+        lines += [f"mount --bind /dev/null /usr/bin/{name}" for name in self.hidden]
         if self.group:
             lines.append(f"echo $$ > {self.group}/cgroup.procs")
         lines += ["mount --bind $1/tun /dev/net/tun", "shift", 'exec "$@"']

@@ -14,7 +14,8 @@ from tests.guards.sources import CHECKOUT
 from tinybox.container.records.paths import Paths
 from tinybox.errors import DamagedError, StateError, UsageError
 from tinybox.exercises import catalogue, course, report, session
-from tinybox.exercises.records import Record, folder
+from tinybox.exercises.locking import folder
+from tinybox.exercises.records import Record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tinybox.errors import UsageError
+from tinybox.exercises import catalogue
+from tinybox.exercises import course as exercises
 from tinybox.lab import course, own_folders, template
 
 if TYPE_CHECKING:
@@ -71,3 +74,23 @@ def test_the_template_is_a_lab(folder: Path) -> None:
         with pytest.raises(UsageError):
             template.write(name, str(folder))
     assert [path.name for path in folder.iterdir() if path.suffix == ".py"] == ["of_mine.py"]
+
+
+def test_an_exercise_of_ones_own(folder: Path) -> None:
+    """A file in exercises/ is an exercise beside those of tinybox; a file without EXERCISE is one line."""
+    own = folder / "exercises"
+    own.mkdir()
+    shutil.copy(f"{catalogue.__path__[0]}/two_numbers.py", own / "my_numbers.py")
+    assert exercises.names()[-2:] == ["fork-bomb", "my-numbers"]
+    assert exercises.lecture("my-numbers") == exercises.OWN
+    assert exercises.subject("my-numbers") == exercises.subject("two-numbers")
+    assert exercises.load("my-numbers").task == exercises.load("two-numbers").task
+    assert exercises.numbers("my-numbers", 7)["boxes"]
+    (own / "broken.py").write_text("")
+    with pytest.raises(UsageError, match=r"broken\.py: it has no EXERCISE"):
+        exercises.load("broken")
+
+
+def test_no_exercise_of_ones_own() -> None:
+    """The control: without the variable there are only those of the lectures."""
+    assert exercises.OWN not in map(exercises.lecture, exercises.names())

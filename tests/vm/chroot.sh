@@ -4,10 +4,13 @@
 set -eu
 root=$1
 shift
-mount --bind "$root" "$root" # pivot_root(2), in there, wants the present root to be a mount
+mount --bind "$root" "$root" # pivot_root(2) wants the new root to be a mount
 cd "$root"
 mount -t proc proc proc
 mount --rbind /sys sys
 mount --rbind /dev dev
 mount -t tmpfs run run
-exec chroot . "$@"
+pivot_root . mnt # not chroot(1): in there, the kernel permits no user namespaces
+cd /
+umount -l mnt
+exec "$@"

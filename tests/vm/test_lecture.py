@@ -107,6 +107,46 @@ def debian() -> Iterator[Path]:
         yield root
 
 
+# What a user without root types, after root of the machine has set it up: `make run`, and a walk with other commands.
+WALK = r"""
+set -e
+cp -r /vagrant checkout && cd checkout
+make run SUDO= CMD='head -n 1 /etc/os-release; tr -s " " < /proc/self/uid_map' 2> progress | tail -n 3
+make run SUDO= 2> progress | grep -x -e lecture -e '(exit status 42)'
+cd && export PATH=$HOME/checkout/.venv/bin:$PATH
+tinybox run -d --name web -p 8080:80 alpine nc -lk -p 80 -e echo hello > id
+tinybox exec web nc 127.0.0.1 80
+python3 -c 'import socket; print(socket.create_connection(("127.0.0.1", 8080)).makefile().readline(), end="")'
+tinybox rm -f web
+printf 'FROM alpine\nRUN adduser -D me && echo built > /f && chown me /f && chmod 600 /f\nUSER me\nCMD cat /f\n' \
+    > Containerfile
+tinybox build -q -t mine . > id
+tinybox run --rm mine
+tinybox lab check namespaces fork rootless | tail -n 1
+tinybox system prune -a -f > freed
+tinybox images -q
+"""
+SAID = """\
+NAME="Alpine Linux"
+ 0 1000 1
+ 1 100000 65536
+lecture
+(exit status 42)
+hello
+hello
+web
+built
+3 labs: 3 PASS, 0 FAIL, 0 INCONCLUSIVE
+"""
+# udev(7) and pam_systemd(8) of a booted machine do this; the variables are the way to the package index from here.
+AS_STUDENT = """
+set -e
+mknod /tmp/tun c 10 200; chmod 666 /tmp/tun; mount --bind /tmp/tun /dev/net/tun; rm /tmp/tun
+mkdir -p -m 755 /run/user; install -d -m 700 -o student /run/user/$(id -u student)
+exec su --login --whitelist-environment PIP_CERT student -c "$1"
+"""
+
+
 def inside(root: Path, *words: str) -> str:
     """Run *words* in the machine with this *root*, and return their output; they must succeed."""
     environment = {**ENVIRONMENT, "TINYBOX_CGROUP_PARENT": no_trace.room()}
@@ -121,6 +161,7 @@ def inside(root: Path, *words: str) -> str:
 @needs_debootstrap
 def test_a_new_debian_runs_boxes(debian: Path) -> None:
     """provision.sh installs all, the second time nothing, without a network; boxes run, all commands have help."""
+    inside(debian, "useradd", "--create-home", "--shell", "/bin/bash", "student")
     with own_network.of_the_machine():
         first = inside(debian, "/vagrant/vm/provision.sh")
     assert "set-up: apt-get install" in first
@@ -129,9 +170,18 @@ def test_a_new_debian_runs_boxes(debian: Path) -> None:
     assert "cgroups" in again.rpartition("manual pages")[2]  # the doctor reports at the end
     assert 'NAME="Alpine Linux"' in inside(debian, "tinybox", "run", "--rm", "alpine", "cat", "/etc/os-release")
     inside(debian, "tinybox", "run", "alpine", "true")
-    inside(debian, "useradd", "--create-home", "--shell", "/bin/bash", "student")
     completed = "source /usr/share/bash-completion/bash_completion; _comp_load tinybox; complete -p tinybox"
     told = inside(debian, "su", "--login", "student", "-c", f"tinybox --version; man --where tinybox-run; {completed}")
     assert told.splitlines()[0].startswith("tinybox, version")
     assert "/man/man1/tinybox-run.1\n" in told
     assert "_tinybox_completion" in told
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@needs_debootstrap
+def test_a_user_of_the_new_debian_needs_no_sudo(debian: Path) -> None:
+    """The user makes a virtual environment, and runs, publishes, builds and prunes with a store of its own."""
+    with own_network.of_the_machine():
+        inside(debian, "apt-get", "-qq", "-y", "install", "make")
+        assert inside(debian, "sh", "-c", AS_STUDENT, "sh", WALK) == SAID

@@ -31,15 +31,17 @@ def ids(_: Paths) -> Finding:
 
 
 def way_out(_: Paths) -> Finding:
-    """Check what a box on a bridge needs: slirp4netns(1) and a TAP device, which udev(7) opens to all users."""
-    if home_network.program() == "":
-        return Finding("slirp4netns", NOTE, "not installed: --network none and host alone", "apt install slirp4netns")
+    """Check what a box on a bridge needs: slirp4netns(1) or pasta(1), and a TAP device, which udev(7) opens to all."""
+    program = os.path.basename(home_network.program())
+    if not program:
+        found = "neither slirp4netns nor pasta is installed: --network none and host alone"
+        return Finding("way out", NOTE, found, "apt install slirp4netns")
     try:
         os.close(os.open(_TUN, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
         cure = f"modprobe tun; chmod 666 {_TUN}, as root of the host"
-        return Finding("slirp4netns", NOTE, f"{_TUN}: {error.strerror}: --network none and host alone", cure)
-    return Finding("slirp4netns", OK, "boxes on bridges reach the outside, and can publish ports")
+        return Finding("way out", NOTE, f"{_TUN}: {error.strerror}: --network none and host alone", cure)
+    return Finding("way out", OK, f"by {program}, boxes on bridges reach the outside, and can publish ports")
 
 
 def ports(_: Paths) -> Finding:

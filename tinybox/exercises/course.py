@@ -7,11 +7,13 @@ import os
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 from tinybox.exercises import catalogue
+from tinybox.lab import own_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import Any
 
     from tinybox.exercises.scene import Scene
@@ -49,32 +51,52 @@ class Exercise(NamedTuple):
     needs: str = ""
 
 
+OWN = 0  # in place of the number of a lecture: an exercise of one's own, in a directory that TINYBOX_LABS names
+
+
 def names() -> list[str]:
-    """Return the names of all exercises, in the order of the lectures."""
-    return [name for lecture in LECTURES.values() for name in lecture]
+    """Return the names of all exercises, in the order of the lectures, and then those of one's own."""
+    return list(_files())
 
 
 def lecture(name: str) -> int:
-    """Return the number of the lecture that an exercise belongs to."""
-    return next(number for number, those in LECTURES.items() if name in those)
+    """Return the number of the lecture that an exercise belongs to, OWN for one of one's own."""
+    return next((number for number, those in LECTURES.items() if name in those), OWN)
 
 
 def subject(name: str) -> str:
     """Return the first line of an exercise's docstring, without importing the exercise."""
-    with open(os.path.join(*catalogue.__path__, f"{known(name).replace('-', '_')}.py"), encoding="utf-8") as file:
-        return file.readline().strip().removeprefix('"""').rstrip(".")
+    with open(_files()[known(name)], encoding="utf-8", errors="replace") as file:
+        return printable(file.readline().strip().strip('"').rstrip("."))
 
 
 def load(name: str) -> Exercise:
-    """Import one exercise; UsageError: there is none of this name."""
-    exercise: Exercise = importlib.import_module(f"{catalogue.__name__}.{known(name).replace('-', '_')}").EXERCISE
+    """Import one exercise; UsageError: there is none of this name, or a file of one's own is none."""
+    exercise = getattr(_module(name), "EXERCISE", None)
+    if not isinstance(exercise, Exercise):
+        raise UsageError(_files()[name], "it has no EXERCISE, a tinybox.exercises.course.Exercise")
     return exercise
 
 
 def idea(name: str) -> str:
     """Return the docstring of an exercise below its first line, as one paragraph."""
-    text = importlib.import_module(f"{catalogue.__name__}.{known(name).replace('-', '_')}").__doc__ or ""
+    text = _module(name).__doc__ or ""
     return " ".join(text.partition("\n")[2].split())
+
+
+def _module(name: str) -> ModuleType:
+    if lecture(known(name)) == OWN:
+        return own_folders.load(_files()[name])
+    return importlib.import_module(f"{catalogue.__name__}.{name.replace('-', '_')}")
+
+
+def _files() -> dict[str, str]:
+    """Return the name and the path of every exercise."""
+    (folder,) = catalogue.__path__
+    taken = {
+        name: os.path.join(folder, f"{name.replace('-', '_')}.py") for those in LECTURES.values() for name in those
+    }
+    return {**taken, **own_folders.files("exercises", taken)}
 
 
 def known(name: str) -> str:

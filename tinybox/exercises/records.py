@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import DamagedError
 from tinybox.exercises import course
-from tinybox.linux import files, ownership
-from tinybox.linux.locks import Lock
+from tinybox.linux import files
 from tinybox.linux.quick_json import misfit
 
 if TYPE_CHECKING:
@@ -30,19 +29,6 @@ _ATTEMPT = {"seed!": range(course.SEEDS), "begun!": int, "ended": int, "is_ready
             "saw_solution!": bool, "facts!": {}, "checks!": [_CHECK]}  # fmt: skip
 SHAPE = {"attempts!": [_ATTEMPT]}
 LONGEST = 1 << 24  # bytes of a record that are read
-
-
-def folder(paths: Paths) -> str:
-    """Return ROOT/exercises, which is made if it is missing; HostError: another user could have filled it."""
-    path = os.path.join(paths.root, "exercises")
-    ownership.check_inside(paths.root, ("exercises",))
-    os.makedirs(path, 0o700, exist_ok=True)
-    return path
-
-
-def locked(paths: Paths) -> Lock:
-    """Return the lock that a command holds while it starts, checks or ends an exercise; see flock(2)."""
-    return Lock(os.path.join(folder(paths), "lock"))
 
 
 class Record:

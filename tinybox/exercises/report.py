@@ -7,6 +7,7 @@ import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
+from tinybox import wrapping
 from tinybox.errors import printable
 from tinybox.exercises import course, session
 
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
     from tinybox.exercises.session import Verdict
 
 WORDS, HARD = re.compile("`[^`]*`"), "\xa0"  # a blank at which no line ends
-STARTED, INTERRUPTED, PASSED, TRIED, OPEN = "started", "interrupted", "passed", "not passed", "-"
+STARTED, DONE, INTERRUPTED = "started", "passed, runs", "interrupted"  # while its boxes are there
+PASSED, TRIED, OPEN = "passed", "not passed", "-"
 
 
 def state(record: Record) -> str:
-    """Return the state of an exercise in a word: of the open attempt, or without one the best result so far."""
+    """Return the state of an exercise: that of its open attempt, or if there is none, the best result so far."""
     attempt = record.open
     if attempt:
-        return STARTED if attempt["is_ready"] else INTERRUPTED
+        return INTERRUPTED if not attempt["is_ready"] else DONE if has_passed(attempt) else STARTED
     if any(has_passed(each) for each in record.attempts):
         return PASSED
     return TRIED if record.attempts else OPEN
@@ -54,8 +56,8 @@ def wrapped(text: str, width: int) -> list[str]:
     lines: list[str] = []
     for line in text.splitlines():
         kept = WORDS.sub(lambda match: match[0].replace(" ", HARD), line)
-        wrapped_line = textwrap.wrap(kept, width, break_on_hyphens=False, break_long_words=False)
-        lines += [line] if line.startswith(" ") else [each.replace(HARD, " ") for each in wrapped_line]
+        short = [each.replace(HARD, " ") for each in wrapping.wrapped(kept, width)]
+        lines += [line] if line.startswith(" ") else short
     return lines
 
 

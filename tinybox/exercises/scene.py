@@ -14,10 +14,10 @@ from tinybox.container.monitor import background
 from tinybox.container.process.handles import Handles
 from tinybox.container.views import listing
 from tinybox.errors import NoSuchError, TinyboxError
+from tinybox.exercises import locking
 from tinybox.lab import look
 from tinybox.lab.bench import Evidence
 from tinybox.linux import proc
-from tinybox.linux.descriptors import open_now
 from tinybox.linux.waiting import until
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Scene:
     def box(self, name: str, *command: str, **options: Any) -> None:
         """Run *command* in a new box of this *name* in the background; *options* are those of ``tinybox run``."""
         given = launch.normal({"name": name, "network": "none", "label": [f"{LABEL}={self.name}"], **options})
-        token = background.STRANGERS.set(open_now())  # the monitor closes them: it must not keep this command's lock
+        token = background.STRANGERS.set(locking.lock_descriptors(self.paths))  # the monitor closes them
         try:
             with Handles() as handles:
                 made = launch.register(IMAGE, command, given, handles, root=self.paths.root, at_once=True)

@@ -1,6 +1,6 @@
 """The verbs on exercises: start, hint, check, solution, end; each is a function, and all state is on disk.
 
-One command at a time changes exercises: it holds the lock of records.locked(). What a killed `start` or `end` leaves is
+One command at a time changes exercises: it holds the lock of locking.locked(). What a killed `start` or `end` leaves is
 found by the open attempt and by the label of the boxes, and the next `start` or `end` of this exercise removes it.
 """
 
@@ -14,7 +14,7 @@ from tinybox.container import control, sweeping
 from tinybox.container.records import host
 from tinybox.container.views import listing
 from tinybox.errors import ConflictError, NoSuchError, StateError, UsageError
-from tinybox.exercises import course, records
+from tinybox.exercises import course, locking
 from tinybox.exercises.records import Record
 from tinybox.exercises.scene import LABEL, MissingError, Scene
 from tinybox.linux import files
@@ -49,7 +49,7 @@ def start(paths: Paths, name: str, seed: int | None = None, *, again: bool = Fal
     all is removed and the error is raised. ConflictError: the exercise is started already.
     """
     exercise = course.load(name)
-    with records.locked(paths):
+    with locking.locked(paths):
         record = Record(paths, name)
         former = record.open
         if former and former["is_ready"] and not again:
@@ -101,7 +101,7 @@ def text(record: Record, attempt: Attempt, kind: str) -> str:
 def hint(paths: Paths, name: str) -> tuple[list[str], int]:
     """Unfold one more hint; return all that are unfolded now, and how many there are. StateError as started()."""
     exercise = course.load(name)
-    with records.locked(paths):
+    with locking.locked(paths):
         record = Record(paths, name)
         attempt = started(record)
         attempt["hints"] = min(attempt["hints"] + 1, len(exercise.hints))
@@ -121,7 +121,7 @@ def check(paths: Paths, name: str, answer: str = "") -> Verdict:
     if (answer and not exercise.answer) or len(answer) > LONGEST:
         wrong = "the answer is too long" if exercise.answer else "it has no answer, something is to be changed"
         raise UsageError(f"exercise {name}", wrong, _usage(name, exercise.answer))
-    with records.locked(paths):
+    with locking.locked(paths):
         record = Record(paths, name)
         attempt = started(record)
         scene = _scene(paths, record, attempt)
@@ -166,7 +166,7 @@ def _as_check(answer: str, verdict: Verdict) -> dict[str, Any]:
 
 def solution(paths: Paths, name: str) -> str:
     """Return the solution with the numbers of the started attempt, and note that it was shown. StateError: none is."""
-    with records.locked(paths):
+    with locking.locked(paths):
         record = Record(paths, name)
         attempt = started(record)
         attempt["saw_solution"] = True
@@ -176,7 +176,7 @@ def solution(paths: Paths, name: str) -> str:
 
 def end(paths: Paths, name: str, *, forget: bool = False) -> None:
     """Remove all boxes and files of an exercise; the results stay, unless *forget*. StateError: nothing is started."""
-    with records.locked(paths):
+    with locking.locked(paths):
         record = Record(paths, name)
         if record.open is None and not (forget and record.attempts):
             raise StateError(f"exercise {name}", "it is not started", "tinybox exercise list")

@@ -2,10 +2,11 @@
 
 Such a user may make bridges, links and firewall rules only in a network namespace of the home. slirp4netns(1) connects
 that namespace with the host's network: it reads packets from a TAP device and sends their content by its own sockets,
-for which no rights are needed; and it accepts connections to published ports of the host.
+for which no rights are needed; and it accepts connections to published ports of the host. Where it is not installed,
+pasta(1) does so, see home_pasta.py.
 
 The owners of boxes on a bridge enter the namespace, and are found there by a second lock on RUN/.home, as the home is.
-Each also holds the fifo RUN/.network open for writing: slirp4netns ends when the last of them has ended.
+Each also holds the fifo RUN/.network open for writing: the program ends when the last of them has ended.
 """
 
 from __future__ import annotations
@@ -27,21 +28,23 @@ if TYPE_CHECKING:
 
 GUEST = "10.0.2.100"  # the address of the TAP device, see slirp4netns(1)
 FIFO, SOCKET = ".network", ".network.sock"  # in the run directory
-_PROGRAMS = ("/usr/bin/slirp4netns", "/usr/local/bin/slirp4netns", "/bin/slirp4netns")
+_PROGRAMS = [
+    f"{folder}/{name}" for name in ("slirp4netns", "pasta") for folder in ("/usr/bin", "/usr/local/bin", "/bin")
+]
 _OPTIONS = ("--configure", "--mtu=65520", "--disable-host-loopback", "--netns-type=path", f"--api-socket={SOCKET}")
 _ANSWER_MAX = 1 << 16
 _users = -1  # the fifo: this process is in the network, as long as it is open
 
 
 def program() -> str:
-    """Return the path of slirp4netns(1); "" if it is not installed."""
-    return next(filter(os.path.exists, _PROGRAMS), "")
+    """Return the path of slirp4netns(1), else of pasta(1); "" if neither is installed."""
+    return next((path for path in _PROGRAMS if os.access(path, os.X_OK)), "")
 
 
 def enter(folder: str) -> None:
     """Enter the network namespace of the home, or make it with its way out; see network_namespaces(7).
 
-    *folder* is the run directory. HostError: slirp4netns is not installed, or does not start.
+    *folder* is the run directory. HostError: no program for the way out is installed, or it does not start.
     """
     if _users >= 0:
         return
@@ -49,6 +52,11 @@ def enter(folder: str) -> None:
         if not _join(folder):
             _make(folder)
         user_namespaces.hold_home(user_namespaces.NETWORK)
+
+
+def is_entered() -> bool:
+    """Return whether this process is in the network namespace of the home."""
+    return _users >= 0
 
 
 def join(folder: str) -> bool:
@@ -63,13 +71,13 @@ def join(folder: str) -> bool:
 
 
 def _join(folder: str) -> bool:
-    """Join the namespace of a living user of the network; the fifo is opened first, so that slirp4netns stays."""
+    """Join the namespace of a living user of the network; the fifo is opened first, so that the way out stays."""
     global _users  # noqa: PLW0603  one process is in one network
     while (pid := home.holder(user_namespaces.home, user_namespaces.NETWORK)) > 0:
         writer = _open_fifo(folder)
         if home.join(user_namespaces.home, user_namespaces.NETWORK, pid, process.CLONE_NEWNET):
             if writer < 0:
-                cause = "its slirp4netns has been killed, so there is no way out"
+                cause = "its slirp4netns or pasta has been killed, so there is no way out"
                 raise HostError("network of the home", cause, "stop the boxes on bridges, then start them again")
             _users = writer
             return True
@@ -79,7 +87,7 @@ def _join(folder: str) -> bool:
 
 
 def _open_fifo(folder: str) -> int:
-    """Open the fifo for writing; -1 if slirp4netns has ended; see ENXIO in open(2)."""
+    """Open the fifo for writing; -1 if the program that reads it has ended; see ENXIO in open(2)."""
     try:
         return os.open(os.path.join(folder, FIFO), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -89,14 +97,14 @@ def _open_fifo(folder: str) -> int:
 
 
 def _make(folder: str) -> None:
-    """Move to a new network namespace, and start slirp4netns for it, which runs in the host's: so it is forked before.
+    """Move to a new network namespace, and start the way out of it, which runs in the host's: so it is forked before.
 
-    See network_namespaces(7), slirp4netns(1).
+    See network_namespaces(7), slirp4netns(1), pasta(1).
     """
     global _users  # noqa: PLW0603
     path = program()
     if not path:
-        cause = "a user without root needs slirp4netns for a network with a way out"
+        cause = "a user without root needs slirp4netns or pasta for a network with a way out"
         raise HostError("network", cause, "apt install slirp4netns, or --network none or host")
     files.remove_tree(f"{folder}-networks")  # the records of a former network: no box is on its bridges
     files.discard(os.path.join(folder, SOCKET))
@@ -110,7 +118,7 @@ def _make(folder: str) -> None:
         os.close(go)
         if os.fork():
             os._exit(0)
-        _become_slirp(path, folder, owner, gate, done, reader, log)
+        _become(path, folder, owner, gate, done, reader, log)
     os.waitpid(middle, 0)
     _users = _open_fifo(folder)
     for fd in (reader, gate, done):
@@ -123,13 +131,13 @@ def _make(folder: str) -> None:
     os.close(ready)
     try:
         if not is_ready:
-            raise _failure(log)
+            raise _failure(os.path.basename(path), log)
     finally:
         os.close(log)
 
 
-def _become_slirp(path: str, folder: str, owner: int, gate: int, done: int, reader: int, log: int) -> None:
-    """Wait until the process *owner* has its network namespace, and become slirp4netns for it; see execve(2)."""
+def _become(path: str, folder: str, owner: int, gate: int, done: int, reader: int, log: int) -> None:
+    """Wait until the process *owner* has its network namespace, and become its way out; see execve(2)."""
     try:
         os.setsid()
         if os.read(gate, 1):
@@ -138,6 +146,11 @@ def _become_slirp(path: str, folder: str, owner: int, gate: int, done: int, read
             os.dup2(null, 0)
             os.dup2(null, 1)
             os.dup2(log, 2)
+            if os.path.basename(path) == "pasta":
+                from tinybox.isolation import home_pasta
+
+                home_pasta.become(path, folder, owner, GUEST, done, reader)
+                return
             for fd in (done, reader):
                 os.set_inheritable(fd, True)
             words = [path, *_OPTIONS, f"--ready-fd={done}", f"--exit-fd={reader}", f"/proc/{owner}/ns/net", "tap0"]
@@ -146,20 +159,20 @@ def _become_slirp(path: str, folder: str, owner: int, gate: int, done: int, read
         os._exit(1)
 
 
-def _failure(log: int) -> HostError:
+def _failure(program: str, log: int) -> HostError:
     with open(f"/proc/self/fd/{log}", encoding="utf-8", errors="replace") as file:
         said = "; ".join(file.read(4096).strip().splitlines()) or "it has ended"
     cure = "chmod 666 /dev/net/tun, as udev(7) sets it" if "/dev/net/tun" in said else "or --network none or host"
-    return HostError("slirp4netns", said, cure)
+    return HostError(program, said, cure)
 
 
 def publish(folder: str, protocol: str, address: str, number: int) -> None:
-    """Let slirp4netns pass connections to port *number* of the host on to this namespace; see its add_hostfwd.
+    """Let the way out pass connections to port *number* of the host on to this namespace; see its add_hostfwd.
 
     OSError EADDRINUSE: the host has no such port free for this user.
     """
     if ":" in address:
-        raise OSError(errno.EADDRNOTAVAIL, "slirp4netns publishes at IPv4 addresses only")
+        raise OSError(errno.EADDRNOTAVAIL, "without root, ports are published at IPv4 addresses only")
     forward = {"proto": protocol, "host_addr": address or "0.0.0.0", "host_port": number}  # noqa: S104  docker's -p
     answer = _ask(folder, "add_hostfwd", {**forward, "guest_addr": GUEST, "guest_port": number})
     if "error" in answer:
@@ -167,7 +180,7 @@ def publish(folder: str, protocol: str, address: str, number: int) -> None:
 
 
 def withdraw(folder: str, protocol: str, number: int) -> None:
-    """Undo `publish`; a port that is not published, or a slirp4netns that has ended, is no error."""
+    """Undo `publish`; a port that is not published, or a program that has ended, is no error."""
     try:
         for entry in _ask(folder, "list_hostfwd", {}).get("entries", ()):
             if (entry.get("proto"), entry.get("host_port")) == (protocol, number):
@@ -177,7 +190,7 @@ def withdraw(folder: str, protocol: str, number: int) -> None:
 
 
 def _ask(folder: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Send one request to slirp4netns and return its answer; see "API SOCKET" in slirp4netns(1)."""
+    """Send one request to slirp4netns or the forwarder, and return its answer; see "API SOCKET" in slirp4netns(1)."""
     place = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     asking = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:

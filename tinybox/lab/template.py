@@ -25,6 +25,9 @@ def write(name: str, folder: str) -> str:
     try:
         with open(path, "xb") as file:
             file.write(text)
+        if os.geteuid() == 0:  # the file gets the owner of its directory: with sudo(8), the user who will edit it
+            owner = os.stat(folder)
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     except OSError as error:
         raise UsageError(path, (error.strerror or "it cannot be written").lower()) from error
     return path

@@ -19,7 +19,7 @@ from tinybox.container.process.sync_pipe import ReopenedSyncPipes
 from tinybox.container.records import host, spec
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import files
-from tinybox.oci import console, descriptor, ending, groups, record, shared
+from tinybox.oci import console, descriptor, ending, groups, notify, record, shared
 from tinybox.oci.command_line import listening
 
 TYPE_CHECKING = False
@@ -90,7 +90,8 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
         watched = not detached and not command.value("console-socket")
         handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=watched)
         keyring = "no-new-keyring" not in command.flags
-        creation = Creation(entry, bundle, {**config, "process": process}, handles, keyring=keyring)
+        wanted = notify.passed_on({**config, "process": process})
+        creation = Creation(entry, bundle, wanted, handles, keyring=keyring)
         adapt(creation)
         for warning in creation.runner.plan.warnings:
             command.log.write("warning", warning)

@@ -108,6 +108,10 @@ class Observer:
         """Return the states of parent and child after their last steps."""
         return {name: lane.state for name, lane in self.lanes.items()}
 
+    def step_names(self) -> set[str]:
+        """Return the names of all steps of the plan."""
+        return {step["name"] for lane in self.lanes.values() for step in lane.plan}
+
     def child_pid(self) -> int:
         """Return the child's pid on the host; 0 before clone3(2)."""
         return self.lanes[CHILD].pid

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import textwrap
+import time
 
 from tinybox.errors import UsageError, printable
 from tinybox.seeing import inspecting, keyboard
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 KEYS = """Enter: do it   k: go on to the next key step   s: shell on the host   i: inspect
 c: continue   q: undo everything and leave"""
 ALL, KEY = "*", "*key"  # in place of a name: stop before every step, or before those that matter most
+UNREAD = 0.7  # seconds in which nobody can read what `i` shows: an Enter so soon after it belongs to the `i`
 
 
 def named(options: list[str]) -> list[str]:
@@ -44,6 +46,16 @@ def check(wanted: list[str], plan: Plan) -> None:
             raise UsageError(f"--break-at {word}", "there is no such step", cure)
 
 
+def means(word: str, step: dict[str, Any], names: set[str]) -> bool:
+    """Return whether *word* means this step of a plan with the steps *names*.
+
+    A word that is the name of a step means that step only, and no other step with a manual page of this name.
+    """
+    if word == KEY:
+        return bool(step.get("key"))
+    return step["name"] == word if word in names else matches(word, step["name"], step["manual"])
+
+
 class Stops:
     """Stops before the *wanted* steps, and reads keys from the keyboard *board*."""
 
@@ -52,12 +64,15 @@ class Stops:
 
     def stop(self, step: dict[str, Any], observer: Observer) -> bool:
         """Stop before *step* if it is wanted; return whether it may be done."""
-        named = any(matches(word, step["name"], step["manual"]) for word in self.wanted)
-        if not named and not (KEY in self.wanted and step.get("key")):
+        names = observer.step_names()
+        if not any(means(word, step, names) for word in self.wanted):
             return True
         self._announce(step, observer)
+        shown = float("-inf")  # the time when the inspection was shown
         while True:
             key = self.board.key()
+            if key in ("\n", "\r") and time.monotonic() - shown < UNREAD:
+                continue  # `i` and Enter were typed as one
             if key in ("\n", "\r", " "):
                 return True
             if key in ("c", "k"):
@@ -73,6 +88,7 @@ class Stops:
                 text = "".join(f"{printable(line)}\n" for line in inspecting.lines(observer.states()))
                 self.board.write(text.replace(observer.id, observer.id[:12]))
             self.board.write(f"{KEYS}\n")
+            shown = time.monotonic() if key == "i" else shown
 
     def _announce(self, step: dict[str, Any], observer: Observer) -> None:
         text = f"stopped before step {step['number']}, {LANES[step['lane']]}, {step['name']}: {step['says']}"
@@ -85,7 +101,7 @@ class Stops:
         pid = observer.child_pid()
         if pid and not self.explained:
             self.explained = True
-            lines.append(f"from another terminal: tinybox ns {observer.name}; lsns -p {pid}; nsenter -t {pid} -a")
+            lines.append(f"from another terminal: tinybox ns {observer.name}; lsns -p {pid}; nsenter -t {pid} -a -- sh")
         self.board.write("".join(f"{line}\n" for line in [*lines, KEYS]))
 
     def _shell(self, observer: Observer) -> None:

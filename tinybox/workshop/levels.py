@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import UsageError
 from tinybox.workshop import catalogue, solutions, spare_host
-from tinybox.workshop.trial import MissingError, Trial, UnwrittenError
+from tinybox.workshop.trial import MissingError, Trial, UnwrittenError, unwritten_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,20 +77,21 @@ def _module(number: int) -> ModuleType:
 
 def solution(number: int) -> str:
     """Return the complete program of a level, without the comments that mark the ends of its parts."""
-    return re.sub(r"^ *# END\n", "", _source(number), flags=re.MULTILINE).replace("# YOURS ", "# Part ")
+    return re.sub(r"^ *# END\n", "", source(number), flags=re.MULTILINE).replace("# YOURS ", "# Part ")
 
 
 def skeleton(number: int) -> str:
     """Return the student's file: the program without its parts, to be run by tinybox's Python."""
-    return PART.sub(r'\1# YOURS \2: \3\n\1raise NotImplementedError("part \2")\n', _source(number))
+    return PART.sub(r'\1# YOURS \2: \3\n\1raise NotImplementedError("part \2")\n', source(number))
 
 
 def tasks(number: int) -> dict[str, str]:
     """Return what is to be done in each part of a level, by the number of the part."""
-    return {which: task for _, which, task in PART.findall(_source(number))}
+    return {which: task for _, which, task in PART.findall(source(number))}
 
 
-def _source(number: int) -> str:
+def source(number: int) -> str:
+    """Return the complete program of a level, with the comments that begin and end its parts."""
     path = os.path.join(*solutions.__path__, f"{named(number).replace('-', '_')}.py")
     with open(path, encoding="utf-8") as file:
         return f"#!{sys.executable}\n{file.read()}"
@@ -107,10 +108,12 @@ def check(number: int, program: str, rootfs: str) -> Verdict:
         trial = Trial()
         try:
             level.check(trial)
-        except UnwrittenError as error:
-            return trial.seen, f"part {error} is not written yet: {tasks(number)[str(error)]}"
-        except MissingError as error:
-            return trial.seen, str(error)
+        except (MissingError, FileNotFoundError, ProcessLookupError, ValueError) as error:
+            if part := str(error) if isinstance(error, UnwrittenError) else unwritten_part():
+                return trial.seen, f"part {part} is not written yet: {tasks(number)[part]}"
+            if isinstance(error, MissingError):
+                return trial.seen, str(error)
+            raise  # a process of the box has ended while the check looked at it, or the check has a fault
         return trial.seen, ""
 
     return Verdict(*spare_host.visit(judge, program, rootfs))

@@ -26,6 +26,7 @@ PATIENCE = 20.0  # seconds that a fact may take; an emulated machine is twenty t
 LAST_WORDS = 1.0  # seconds in which a shell has to answer when the student's process has ended before it
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": f"{PLACE}/tmp"}
 ROOTFS = f"{PLACE}/rootfs"
+ERRORS = f"{PLACE}/tmp/errors"  # the stderr of the student's program in its last run
 UNWRITTEN = re.compile(r"^NotImplementedError: part (\d+)$", re.MULTILINE)
 
 
@@ -67,7 +68,7 @@ class Attempt:
     """One run of the student's program, with a shell as the program that it has to run; *options* as in Trial."""
 
     def __init__(self, words: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
-        self._errors = open(f"{PLACE}/tmp/errors", "w+b")  # noqa: SIM115  closed by __exit__
+        self._errors = open(ERRORS, "w+b")  # noqa: SIM115  closed by __exit__
         command = [sys.executable, "-B", f"{PLACE}/program.py", *words]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
@@ -160,14 +161,23 @@ class Attempt:
         return self._errors.read(65536).decode(errors="replace")
 
     def _unwritten(self) -> None:
-        if match := UNWRITTEN.search(self._text()):
-            raise UnwrittenError(match[1])
+        if part := unwritten_part():
+            raise UnwrittenError(part)
 
     def _trouble(self, what: str) -> str:
         """Return a sentence about the end of the student's program, with the last line of its stderr."""
         self._unwritten()
         last = (self._text().strip().splitlines() or ["it has printed no error"])[-1]
         return f"the shell that your program had to run {what}: {last}"
+
+
+def unwritten_part() -> str:
+    """Return the number of the first part that the last run has missed, or ""; parent and child may miss one each."""
+    try:
+        with open(ERRORS, encoding="utf-8", errors="replace") as file:
+            return min(UNWRITTEN.findall(file.read(65536)), key=int, default="")
+    except FileNotFoundError:
+        return ""
 
 
 def pids() -> Iterator[int]:

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.exercises.deeds import RIGHT, WRONG
-from tests.support.boxes import PATIENCE, until
+from tests.support.boxes import PATIENCE
+from tinybox.container import control
+from tinybox.container.monitor import background
 from tinybox.container.records.paths import Paths
 from tinybox.errors import ConflictError, StateError
-from tinybox.exercises import course, records, session
+from tinybox.exercises import course, locking, report, session
 from tinybox.exercises.records import Record
 from tinybox.exercises.scene import LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import Command
     from tests.kernel.exercises.deeds import Deed
@@ -124,7 +126,7 @@ def test_the_commands(tinybox: Command) -> None:
             result["checks"][1]["evidence"]
         )
         assert f"answer `{word}`" in tinybox("exercise", "report", "--markdown").stdout
-        assert "hidden-file    started" in tinybox("exercise", "list").stdout
+        assert "hidden-file    passed, runs" in tinybox("exercise", "list").stdout
     finally:
         assert tinybox("exercise", "stop", "hidden-file").stdout == "hidden-file\n"
     assert "hidden-file    passed" in tinybox("exercise", "list").stdout
@@ -134,20 +136,39 @@ def test_the_commands(tinybox: Command) -> None:
     assert os.listdir(f"{tinybox.root}/exercises") == ["lock"]
 
 
-def test_a_killed_command_leaves_nothing_that_the_end_does_not_remove(tinybox: Command) -> None:
-    """`start` and `end` are killed in the middle; the list says so, `start` refuses nothing, and `end` removes all."""
-    with tinybox.start("exercise", "start", "lock-holder") as start:
-        until(lambda: labelled(tinybox) or start.poll() is not None)
-        start.send_signal(signal.SIGKILL)
-    assert "lock-holder    interrupted" in tinybox("exercise", "list").stdout
-    assert "its start was interrupted" in tinybox("exercise", "check", "lock-holder", "x").stderr
-    assert tinybox("exercise", "start", "lock-holder").returncode == 0
-    assert len(labelled(tinybox)) == 4
-    with tinybox.start("exercise", "end", "lock-holder") as end:
-        until(lambda: len(labelled(tinybox)) < 4)
-        end.send_signal(signal.SIGKILL)
-    assert "lock-holder    started" in tinybox("exercise", "list").stdout  # until an end has ended
-    assert tinybox("exercise", "end", "--forget", "lock-holder").returncode == 0
+def killed_after_one_box(monkeypatch: pytest.MonkeyPatch, place: object, name: str, act: Callable[[], object]) -> None:
+    """Call *act* in a child that kills itself by SIGKILL after the first call of the function *name* of *place*."""
+    function = getattr(place, name)
+
+    def once(*words: object, **options: object) -> None:
+        function(*words, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            monkeypatch.setattr(place, name, once)
+            act()
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_killed_command_leaves_nothing_that_the_end_does_not_remove(
+    tinybox: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`start` and `end` are killed after one box of two; the list says so, `start` begins again, `end` removes all."""
+    paths, name = Paths(tinybox.root), "deadlock"
+    killed_after_one_box(monkeypatch, background, "launch", lambda: session.start(paths, name, SEED))
+    assert len(labelled(tinybox)) == 1
+    assert report.state(Record(paths, name)) == report.INTERRUPTED
+    with pytest.raises(StateError, match="its start was interrupted"):
+        session.check(paths, name)
+    session.start(paths, name)
+    assert len(labelled(tinybox)) == 2
+    killed_after_one_box(monkeypatch, control, "remove", lambda: session.end(paths, name))
+    assert len(labelled(tinybox)) == 1
+    assert report.state(Record(paths, name)) == report.STARTED  # until an end has ended
+    session.end(paths, name, forget=True)
     assert labelled(tinybox) == []
     assert os.listdir(f"{tinybox.root}/exercises") == ["lock"]
 
@@ -179,4 +200,4 @@ def test_a_box_that_was_made_again_is_another_one(tinybox: Command) -> None:
     with pytest.raises(StateError, match="it is not started"):
         session.check(paths, "end-143")
     assert tinybox("ps", "-aq", "--filter", f"name={name}").stdout == ""
-    assert records.folder(paths) == f"{tinybox.root}/exercises"
+    assert locking.folder(paths) == f"{tinybox.root}/exercises"

@@ -12,7 +12,18 @@ from tinybox.lab import course
 __all__ = ["student"]
 
 pytestmark = [pytest.mark.root, pytest.mark.rootless]
-WORK = ("fork", "namespaces", "rootless", "ipc-shm", "lock", "cow-overlay", "job-control", "threads")
+WORK = (
+    "fork",
+    "namespaces",
+    "rootless",
+    "ipc-shm",
+    "lock",
+    "cow-overlay",
+    "job-control",
+    "threads",
+    "segfault",
+    "limits",
+)
 NEED_ROOT = ("pid", "cpu", "proc", "zombie", "cgroup-memory", "cgroup-pids", "cgroup-by-hand")
 
 

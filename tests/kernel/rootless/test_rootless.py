@@ -229,7 +229,7 @@ def test_doctor_has_the_facts_of_this_user(student: Student) -> None:
     found = {row["fact"]: row for row in json.loads(student.says("doctor", "--json"))}
     assert found["home"]["verdict"] == "ok"
     assert str(COUNT + 1) in found["home"]["found"]
-    assert (found["limits"]["verdict"], found["slirp4netns"]["verdict"], found["leftovers"]["found"]) == (
+    assert (found["limits"]["verdict"], found["way out"]["verdict"], found["leftovers"]["found"]) == (
         "note",
         "ok",
         "none",

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tinybox.lab import card, course, lectures, own_folders
+from tinybox.linux.waiting import until
 
 if TYPE_CHECKING:
     from tests.conftest import Command
+    from tinybox.lab.course import Result
+    from tinybox.lab.guest import Guest
 
 pytestmark = pytest.mark.root
 
@@ -39,6 +44,35 @@ def test_a_held_lab_can_be_looked_at(tinybox: Command) -> None:
         assert process.returncode == 0
     assert not Path(source).exists()
     assert tinybox("ps", "-q").stdout == ""
+
+
+@pytest.mark.parametrize("name", ["fd", "daemon", "deadlock", "sigchld", "pid", "argv"])
+def test_the_sources_of_a_held_lab(name: str, tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file of a process that the host's evidence names is there while the lab is held, and not afterwards."""
+    monkeypatch.setenv("TINYBOX_ROOT", tinybox.root)
+    seen: dict[str, bool] = {}
+
+    def held(result: Result, living: list[Guest]) -> None:
+        assert result.verdict == course.PASS, result
+        assert living
+        sources = " ".join(each.source for each in result.evidence if each.side == "host")
+        seen.update({path: os.path.exists(path) for path in re.findall(r"/proc/\d+/\w+", sources)})
+
+    course.conduct(course.load(name), held=held)
+    assert set(seen.values()) == {True}, seen
+    assert not any(map(os.path.exists, seen))
+
+
+def test_a_held_lab_that_is_killed_leaves_no_process(tinybox: Command) -> None:
+    """After kill -9 of the lab its box ends by itself, and the next command removes what is left of it."""
+    with tinybox.start("lab", "run", "--hold", "zombie", stdin=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        shown = ""
+        while not (found := SOURCE.findall(shown)):
+            shown += process.stdout.readline()
+        process.kill()
+    assert until(lambda: not os.path.exists(found[0]), time.monotonic() + 20, 0.01)
+    assert tinybox("ps", "-aq").stdout == ""
 
 
 def test_a_lab_without_hold_is_gone(tinybox: Command) -> None:

@@ -105,6 +105,26 @@ def test_a_terminal_that_is_closed_at_a_stop_undoes_everything(tinybox: Command)
     nothing_is_left(tinybox)
 
 
+def test_the_name_of_a_step_is_not_the_manual_page_of_another(tinybox: Command) -> None:
+    """--break-at capabilities stops at the step of this name, not at an earlier one that capabilities(7) explains."""
+    with stopped(tinybox, "--break-at", "capabilities") as seen:
+        assert "box, capabilities:" in seen.shown
+        seen.type("c")
+        seen.wait_for("it runs")
+        assert seen.status() == 0
+
+
+def test_i_and_enter_inspects_and_does_not_go_on(tinybox: Command) -> None:
+    """An Enter that is typed with `i` does not do the step: the next key finds the same stop."""
+    with stopped(tinybox, "--step") as seen:
+        seen.type("i\n")
+        seen.wait_for(KEYS)
+        seen.type("q")
+        shown = seen.wait_for("undoing everything")
+        assert "stopped before step 2" not in shown
+        assert seen.status() == 130
+
+
 def test_i_shows_the_state(tinybox: Command) -> None:
     """At a stop, i prints the namespaces side by side, the capabilities and the tree of mounts."""
     with stopped(tinybox, "--break-at", "pivot") as seen:

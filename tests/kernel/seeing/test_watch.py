@@ -23,6 +23,7 @@ from tests.support.browser import Browser, chromium
 from tests.support.detached_boxes import Life
 from tinybox.container.records.paths import Paths
 from tinybox.seeing.watch.look import Box
+from tinybox.seeing.watch.process_facts import UpperDirectory
 from tinybox.seeing.watch.server import ADDRESS, Looks, Server
 from tinybox.seeing.watch.terminal import STYLES, Watch
 
@@ -201,6 +202,25 @@ def test_open_files_name_the_other_end_of_a_pipe(live: Life) -> None:
     assert int(found[1]) == live.monitor
     assert os.readlink(f"/proc/{found[1]}/fd/{found[2]}") == os.readlink(f"/proc/{live.pid}/fd/1")
     assert shown.box == f"1: 1 -> {os.readlink(f'/proc/{live.pid}/fd/1')}"
+
+
+def test_an_open_file_is_found_in_the_upper_directory(live: Life) -> None:
+    """A file that the box has made and opened has its place in the upper directory; one of the image has none.
+
+    A link in the upper directory is not followed: the box could lead it to a path of the host.
+    """
+    script = "echo a >/made; ln -s /etc /led; exec 4</made 5</bin/busybox; exec sleep 4000"
+    with live.tinybox.start("exec", live.name, "sh", "-c", script) as running:
+        made = looked_until(watched(live), "files", ": 4 -> /made", "", "new")
+        assert made.host.split()[1] == "upper/made"
+        files = {row.box.partition(": ")[2]: row.host.split()[1] for row in watched(live).look().panel("files")}
+        assert files["5 -> /bin/busybox"] == "file"
+        os.kill(int(made.key.split()[0]), signal.SIGKILL)
+        running.wait(PATIENCE)
+    upper = Path(live.tinybox.root) / "containers" / live.id / "upper"
+    with UpperDirectory(str(upper)) as directory:
+        assert (upper / "led/hostname").exists()  # the control: with the link followed, it is a file of the host
+        assert [directory.has(path) for path in ("/made", "/led", "/led/hostname")] == [True, True, False]
 
 
 @pytest.fixture

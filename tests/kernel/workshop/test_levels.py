@@ -33,6 +33,19 @@ def test_the_skeleton_does_not_pass(number: int, rootfs: str) -> None:
     assert missing == f"part 1 is not written yet: {levels.tasks(number)['1']}"
 
 
+@pytest.mark.parametrize(
+    ("number", "written", "next_part"), [(1, 1, "2"), (1, 2, "4"), (7, 1, "2"), (7, 2, "3"), (9, 2, "3")]
+)
+def test_a_half_written_program_is_told_its_next_part(number: int, written: int, next_part: str, rootfs: str) -> None:
+    """Also if parent and child each miss a part, or the box ends under the check, the first part missed is named."""
+    parts = levels.PART.sub(
+        lambda part: part[0] if int(part[2]) <= written else f'{part[1]}raise NotImplementedError("part {part[2]}")\n',
+        levels.source(number),
+    )
+    missing = levels.check(number, parts, rootfs).missing
+    assert missing.startswith(f"part {next_part} is not written yet: ")
+
+
 @pytest.mark.parametrize(("number", "old", "new", "sentence"), WRONG)
 def test_a_wrong_program_does_not_pass(number: int, old: str, new: str, sentence: str, rootfs: str) -> None:
     """A plausible wrong program is refused, with the one fact of the kernel that shows the mistake."""

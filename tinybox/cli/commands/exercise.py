@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 import click
 
+from tinybox import wrapping
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.cli.pulling import with_image
 from tinybox.container.records import host
@@ -43,7 +43,7 @@ def exercise() -> None:
 
 @exercise.command("list")
 def list_exercises() -> None:
-    """List the exercises by lectures, and which of them are started or passed."""
+    """List the exercises, with the state of each."""
     paths = Paths()
     for name in course.names():
         try:
@@ -51,7 +51,7 @@ def list_exercises() -> None:
         except DamagedError as error:
             report(error)
             state = "damaged"
-        print(f"{course.lecture(name)}  {name:14} {state:11} {course.subject(name)}")
+        print(f"{course.lecture(name)}  {name:14} {state:12} {course.subject(name)}")
 
 
 @exercise.command("start")
@@ -72,49 +72,50 @@ def start(name: str, seed: int | None, *, again: bool) -> None:
 @exercise.command("show")
 @NAME
 def show(name: str) -> None:
-    """Print the task of a started exercise again; of another one, what it is about."""
+    """Print the task again; if it is not started, what it is about."""
     record = Record(Paths(), name)
     if record.open is None:
         needs = course.load(name).needs
         lines = [pages.heading(name), course.idea(name)]
         lines += [f"It needs {needs}."] if needs else []
-        print("\n".join(line for each in lines for line in pages.wrapped(each, _width())))
+        print("\n".join(line for each in lines for line in pages.wrapped(each, wrapping.columns())))
         print(f"Begin: tinybox exercise start {name}")
         return
     _print_task(record, session.started(record))
 
 
 def _print_task(record: Record, attempt: Attempt) -> None:
-    print("\n".join(pages.task(record, attempt, _width())))
+    print("\n".join(pages.task(record, attempt, wrapping.columns())))
 
 
 @exercise.command("hint")
 @NAME
 def hint(name: str) -> None:
-    """Show one more hint; the results note how many were shown."""
+    """Show one more hint; the results count them."""
     shown, count = session.hint(Paths(), name)
     for number, each in enumerate(shown, 1):
-        print("\n".join(pages.wrapped(f"Hint {number} of {count}: {each}", _width())))
+        print("\n".join(pages.wrapped(f"Hint {number} of {count}: {each}", wrapping.columns())))
 
 
 @exercise.command("check")
 @NAME
 @click.argument("answer", nargs=-1, metavar="[ANSWER...]")
 def check(name: str, answer: tuple[str, ...]) -> int:
-    """Judge your answer, or what you have changed, by the kernel's facts; the exit status is 1 if something is missing.
+    """Judge what you have found or changed.
 
-    The figures are printed with the file or the call that each was read from.
+    The figures are printed with the file or the call of the kernel that each was read from. The exit status is 1 if
+    something is missing.
     """
     found = session.check(Paths(), name, " ".join(answer))
-    print("\n".join(pages.verdict(name, found, _width())))
+    print("\n".join(pages.verdict(name, found, wrapping.columns())))
     return int(not found.passed)
 
 
 @exercise.command("solution")
 @NAME
 def solution(name: str) -> None:
-    """Print a solution of a started exercise; the results note it."""
-    print("\n".join(pages.wrapped(session.solution(Paths(), name), _width())))
+    """Print a solution; the results note it."""
+    print("\n".join(pages.wrapped(session.solution(Paths(), name), wrapping.columns())))
 
 
 @exercise.command("end")
@@ -122,9 +123,12 @@ def solution(name: str) -> None:
 @click.option("--forget", is_flag=True, help="Remove the results, too.")
 @click.argument("chosen", nargs=-1, metavar="[NAME...]", shell_complete=names)
 def end(chosen: tuple[str, ...], *, every: bool, forget: bool) -> None:
-    """Remove all boxes and files of exercises; the results stay. Another name of it is `stop`."""
+    """Remove the boxes; the results stay.
+
+    Another name of it is `stop`. Boxes that you have made with a name of the exercise are removed, too.
+    """
     if every == bool(chosen):
-        raise UsageError("exercise end", "which exercises?", "give names, or --all")
+        raise UsageError("exercise end", "no exercise is named", "give names, or --all")
     paths = Paths()
     for name in chosen or course.names():
         record = Record(paths, name)
@@ -138,7 +142,10 @@ def end(chosen: tuple[str, ...], *, every: bool, forget: bool) -> None:
 @click.option("--markdown", is_flag=True, help="Print a page in Markdown (default).")
 @click.argument("chosen", nargs=-1, metavar="[NAME...]", shell_complete=names)
 def report_results(chosen: tuple[str, ...], *, as_json: bool, markdown: bool) -> None:
-    """Print the results of all exercises, or of those named, to hand in: seeds, times, checks and evidence."""
+    """Print the results, to hand them in.
+
+    They are those of all exercises, or of the named ones: seeds, times, hints, answers and evidence.
+    """
     if as_json and markdown:
         raise UsageError("exercise report", "--json and --markdown do not go together", "give one of them")
     paths = Paths()
@@ -147,8 +154,3 @@ def report_results(chosen: tuple[str, ...], *, as_json: bool, markdown: bool) ->
         print(json.dumps(found, indent=2))
         return
     print("\n".join(pages.markdown(found, os.environ.get("SUDO_USER") or os.environ.get("USER") or "a student")))
-
-
-def _width() -> int:
-    """Return how many columns a text may have: those of the terminal, at most 100."""
-    return min(shutil.get_terminal_size().columns, 100)

@@ -31,7 +31,7 @@ def reserve(task: Task) -> list[Step]:
     if endpoints is None:
         return steps
     if task.host.rootless:
-        says = "Enter the network of the home: the user's bridges, and slirp4netns as the way out"
+        says = "Enter the network of the home, with the user's bridges; slirp4netns or pasta leads out"
         steps.append(Step("home-network", says, "slirp4netns(1)", endpoints.enter_home_network))
     if endpoints.ports:
         says = "Reserve the host's ports that will be published"

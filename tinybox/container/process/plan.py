@@ -74,11 +74,11 @@ class Plan:
         self.parent, self.child, self.warnings = parent, child, list(warnings)
 
     def lines(self) -> list[str]:
-        """Return the plan as text, one line a step: number, process (parent or child), name, sentence, manual page."""
+        """Return the plan as text, one line a step: number, process (host or box), name, sentence, manual page."""
         width = max(len(step.name) for step in [*self.parent, *self.child])
-        sides = (("parent", self.parent), ("child", self.child))
+        sides = (("host", self.parent), ("box", self.child))
         return [
-            f"{number:3} {side:6} {step.name:{width}}  {step.says}  [{step.manual}]"
+            f"{number:3} {side:4} {step.name:{width}}  {step.says}  [{step.manual}]"
             for number, (side, step) in enumerate([(side, step) for side, steps in sides for step in steps], 1)
         ]
 

@@ -14,8 +14,10 @@ from tinybox.container.network import making
 from tinybox.container.network import published_ports as ports
 from tinybox.container.records import naming, state
 from tinybox.errors import StateError
+from tinybox.isolation import home_network
 from tinybox.isolation.network import facts as of_kernel
 from tinybox.isolation.network import firewall
+from tinybox.linux import user_namespaces
 from tinybox.wrapping import columns, wrapped
 
 if TYPE_CHECKING:
@@ -57,10 +59,13 @@ def drawn(paths: Paths, network: Network) -> list[str]:
     """Return the lines of the picture of *network*; StateError if networks of this kind have no bridge."""
     if not network.bridge:
         raise StateError(f"network {network.name}", "has no bridge", "tinybox network show bridge")
+    none = [_title(network), "", "No box is on it, so there is no bridge now."]
+    if user_namespaces.live and not home_network.is_entered():  # the network of the home is gone with its last box
+        return none
     facts = of_kernel.facts()
     bridge = next((link for link in facts.links if link.name == network.bridge), None)
     if bridge is None:
-        return [_title(network), "", "No box is on it, so there is no bridge now."]
+        return none
     boxes = _boxes(paths, network)
     lines = [_title(network), "", f"{'HOST':<{LEFT}}BOX", "─" * WIDTH]
     lines += [f"{bridge.index}: {bridge.title}   bridge, {bridge.state}, mtu {bridge.mtu}"]

@@ -6,6 +6,7 @@ or its parent ends and PID 1 waits. This parent waits when it gets a certain sig
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from tinybox.exercises.scene import Scene
 
 SIGNALS = ("HUP", "USR1", "USR2", "ALRM", "VTALRM", "IO")
-# The children end when each has read a line: later than the last fork(2), at which the shell may wait for some of them.
-SCRIPT = """trap wait {signal}; mkfifo /tmp/never /tmp/line; exec 3<>/tmp/never 4<>/tmp/line; all=$(seq {count})
-for n in $all; do (read x <&4) & done; for n in $all; do echo >&4; done
+# The shell waits for ended children after each command, but not while it reads: so they are ended when it reads.
+SCRIPT = """trap wait {signal}; mkfifo /tmp/never; exec 3<>/tmp/never
+for n in $(seq {count}); do sleep 1000000 & done
 while :; do read x <&3; done"""
 
 
@@ -33,11 +34,16 @@ def draw(draws: random.Random) -> dict[str, Any]:
 
 
 def prepare(scene: Scene) -> None:
-    """Make a box whose program has children that have ended, and does not wait for them."""
-    box = scene.numbers["box"]
+    """Make a box whose program starts children and then reads; kill the children, and it does not wait for them."""
+    box, count = scene.numbers["box"], scene.numbers["count"]
     scene.box(box, "sh", "-c", SCRIPT.format(**scene.numbers))
-    scene.until(lambda: len(zombies(scene.program(box))) == scene.numbers["count"], "the zombies")
-    scene.note("parent", scene.program(box))
+    parent = scene.until(lambda: scene.program(box), "the program")
+    # The builtin read of busybox waits in poll(2).
+    scene.until(lambda: len(look.children(parent)) == count and "poll" in look.sleeps_in(parent), "the children")
+    for pid in look.children(parent):
+        os.kill(pid, signal.SIGKILL)
+    scene.until(lambda: len(zombies(parent)) == count, "the zombies")
+    scene.note("parent", parent)
 
 
 def zombies(parent: int) -> list[int]:

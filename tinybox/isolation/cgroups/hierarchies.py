@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 V1_CONTROLLERS = frozenset(
     "blkio cpu cpuacct cpuset devices freezer hugetlb memory misc net_cls net_prio perf_event pids rdma".split()
 )
+NAMED = "name="  # the mount option of a hierarchy of version 1 without a controller, in which systemd keeps its units
 V1_NAMES = {"io": "blkio"}  # the names in version 1 of controllers that version 2 has renamed
 # Functions of every group of version 2, without a controller: cgroup.freeze (5.2), the BPF device filter (4.15).
 V2_ALWAYS = frozenset({"cgroup", "devices", "freezer"})
@@ -25,7 +26,8 @@ class Hierarchies:
     """The cgroup hierarchies of a host.
 
     *unified* is the mount point of cgroup2, or None; *v2_controllers* are those of its root; *v1* maps the name of a
-    controller of version 1 to the mount point of its hierarchy.
+    controller of version 1 to the mount point of its hierarchy. A hierarchy without a controller has a name of its own:
+    its key is ``name=systemd``, as in /proc/PID/cgroup.
     """
 
     def __init__(self, unified: str | None, v2_controllers: Iterable[str], v1: Mapping[str, str]) -> None:
@@ -39,9 +41,10 @@ class Hierarchies:
     @property
     def mode(self) -> str:
         """Return the kind of the host: ``v2``, ``hybrid`` (both versions), ``v1`` or ``none``."""
+        has_v1 = any(not key.startswith(NAMED) for key in self.v1)
         if self.unified is not None:
-            return "hybrid" if self.v1 else "v2"
-        return "v1" if self.v1 else "none"
+            return "hybrid" if has_v1 else "v2"
+        return "v1" if has_v1 else "none"
 
     def version(self, controller: str) -> int:
         """Return 2 or 1, the version that has *controller* (with its v2 name: ``io``); 0 if the host lacks it."""
@@ -90,8 +93,9 @@ def hierarchies(mountinfo: str | None = None, v2_controllers: str | None = None)
         if mount.type == "cgroup2":
             unified = unified or mount.point
         elif mount.type == "cgroup":
-            for controller in V1_CONTROLLERS.intersection(mount.super_options):
-                v1.setdefault(controller, mount.point)
+            for option in mount.super_options:
+                if option in V1_CONTROLLERS or option.startswith(NAMED):
+                    v1.setdefault(option, mount.point)
     if v2_controllers is None:
         v2_controllers = _read(f"{unified}/cgroup.controllers") if unified else ""
     return Hierarchies(unified, v2_controllers.split(), v1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.isolation import mounts
-from tinybox.isolation.cgroups.hierarchies import V1_NAMES
+from tinybox.isolation.cgroups.hierarchies import NAMED, V1_NAMES
 from tinybox.linux import mount
 
 TYPE_CHECKING = False
@@ -37,7 +37,8 @@ def mount_cgroups(
     for name in sorted({V1_NAMES.get(each, each) for each in controllers if where.version(each) == 1}):
         with_controller = mounts.Options([])
         with_controller.attr_set, with_controller.data = options.attr_set, [name]
-        mounts.mount_filesystem(root, destination + b"/" + name.encode(), b"cgroup", b"cgroup", with_controller)
+        folder_name = name.removeprefix(NAMED).encode()
+        mounts.mount_filesystem(root, destination + b"/" + folder_name, b"cgroup", b"cgroup", with_controller)
     _close_folder(root, destination, options)
 
 
@@ -54,7 +55,11 @@ def bind_cgroups(root: bytes, destination: bytes, group: Cgroup, options: mounts
         return
     folder = mounts.Options(["nosuid", "noexec", "nodev", "mode=755"])
     mounts.mount_filesystem(root, destination, b"tmpfs", b"tmpfs", folder)
-    shown = {V1_NAMES.get(name, name): group.directory(name) for name in group.controllers if where.version(name) == 1}
+    shown = {
+        V1_NAMES.get(name, name).removeprefix(NAMED): group.directory(name)
+        for name in group.controllers
+        if where.version(name) == 1
+    }
     if where.unified is not None:
         shown["unified"] = f"{where.unified}/{group.name}"
     for name, directory in sorted(shown.items()):

@@ -25,7 +25,8 @@ _libc = ctypes.CDLL(None)
 
 
 def work(cpus: list[int], answer: int) -> None:
-    """Be a worker on these *cpus*: compute, and report moves between CPUs and involuntary context switches."""
+    """Be a worker: begin on the first CPU, then be free to use *cpus*; report moves and involuntary switches."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     os.sched_setaffinity(0, cpus)
     allowed = look.status("self", "Cpus_allowed_list")
     seen, moves, before = [_libc.sched_getcpu()], 0, int(look.status("self", SWITCHES))
@@ -80,40 +81,40 @@ def note(bench: Bench, name: str, reports: list[dict[str, Any]]) -> None:
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Count moves and switches of workers that may use one CPU each, both CPUs, or the same CPU."""
+    """Count moves of six workers that may use one CPU each, or both; then switches of one and of four on each CPU."""
     cpus = sorted(os.sched_getaffinity(0))[:2]
     bench.need(len(cpus) == 2, "tinybox may use only one CPU of this machine")
     one, other = cpus
-    own = ([one], [other], [one]) if feature else (cpus, cpus, cpus)
+    own = ([one], [other]) if feature else (cpus, cpus)
+    pinned: list[dict[str, Any]] = []
     with bench.box(employ) as box:
-        pinned: list[dict[str, Any]] = []
         for _ in range(ROUNDS):
-            pinned = crew(box, *own)
-            free = crew(box, cpus, cpus, cpus)
+            pinned, free = crew(box, *own * 3), crew(box, *[cpus] * 6)
             if total(free, "moves") and (feature or total(pinned, "moves")):
                 break
         for _ in range(ROUNDS):
-            apart, together = crew(box, [one], [other]), crew(box, [one], [one])
-            if total(apart, "switches") < total(together, "switches"):
+            alone, crowd = crew(box, [one], [other]), crew(box, *([one], [other]) * 4)
+            if total(alone, "switches") < total(crowd, "switches"):
                 break
-    for name, reports in (("3, each on one CPU", pinned), ("3, on both CPUs", free)):
+    crews = {"6, one CPU for each": pinned, "6, two CPUs for each": free}
+    crews |= {"one for each CPU": alone, "four for each CPU": crowd}
+    for name, reports in crews.items():
         note(bench, name, reports)
-    for name, reports in (("2, each on its CPU", apart), ("2, both on one CPU", together)):
-        note(bench, name, reports)
-    bench.need(total(free, "moves"), f"the scheduler moved no worker in {ROUNDS} rounds: other programs use the CPUs")
-    fewer = total(apart, "switches") < total(together, "switches")
-    bench.need(fewer, "a starved CPU: workers with a CPU each were switched out as often as workers on one CPU")
+    moved = total(free, "moves") and (feature or total(pinned, "moves"))
+    bench.need(moved, f"the scheduler moved no worker in {ROUNDS} rounds: other programs use the CPUs")
+    fewer = total(alone, "switches") < total(crowd, "switches")
+    bench.need(fewer, "a starved CPU: one worker for each CPU was switched out as often as four")
     bench.claim("the scheduler moves workers that may use both CPUs", total(free, "moves") > 0)
     bench.claim("it moves no worker that may use one CPU", total(pinned, "moves") == 0)
     bench.claim("and each stays on its CPU", all(len(report["cpus"]) == 1 for report in pinned))
-    bench.claim("two workers on one CPU are switched out more often than on two", fewer)
+    bench.claim("one worker for each CPU makes fewer switches than four", fewer)
 
 
 LAB = Lab(
-    question="Three busy workers run on two CPUs. How often does the scheduler move one to the other CPU, and how often"
-    " if each may use one CPU only? And what makes more context switches: two workers on two CPUs, or on one?",
-    answer="At least once, often many times; and never if each may use one CPU only. Two workers on one CPU take"
-    " turns, so there are more switches. Affinity removes the moves, not the turns.",
-    control="the workers of the first crew may use both CPUs, too: they are moved",
+    question="Six busy workers begin on one of two CPUs. How often does the scheduler move one to the other CPU, and"
+    " how often if each may use one CPU only? And what makes more context switches: one worker for each CPU, or four?",
+    answer="At least once, often many times; and never if each may use one CPU only. Four for each CPU take turns."
+    " Affinity removes the moves, not the turns; a worker for each CPU removes those.",
+    control="all six workers may use both CPUs: they are moved",
     check=check,
 )

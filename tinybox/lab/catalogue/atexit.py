@@ -1,4 +1,4 @@
-"""Atexit handlers and stdio buffers: exit in the program, _exit in the kernel.
+"""Atexit handlers and buffers: exit in the program, _exit in the kernel.
 
 exit(3) is a function of the C library. It calls the handlers of atexit(3), the last one first, and writes what stdio
 has buffered; only then does it make the system call exit_group(2), which does not return. _exit(2) makes that call at

@@ -83,8 +83,9 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 
 LAB = Lab(
-    question="A busy loop runs in a box with --cpus 0.2, on an idle machine. How much of a CPU does it get?",
-    answer="A fifth, although the rest is idle: it runs for 20 ms of each period, and is throttled for 80 ms.",
+    question="A busy loop runs in a box with --cpus 0.2. How much of a CPU does it get, and is it slowed or stopped?",
+    answer="A fifth. It is stopped, not slowed: in most periods of 100 ms it uses up its 20 ms, and is throttled until"
+    " the next one.",
     control="--cpus 1.0, which one process cannot exceed: it is not throttled",
     check=check,
 )

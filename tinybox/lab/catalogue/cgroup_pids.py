@@ -64,8 +64,8 @@ def check(bench: Bench, *, feature: bool) -> None:
 LAB = Lab(
     question=f"A program forks without end in a box with --pids-limit {LIMIT}. How many processes does it make, and"
     " does the host suffer?",
-    answer=f"It forks until there are {LIMIT} processes, with init and itself; then fork(2) fails with EAGAIN. No"
-    " process outside the box is affected.",
+    answer=f"It forks until there are {LIMIT} processes, with init and itself; then fork(2) fails with EAGAIN. The"
+    " host can still fork.",
     control="a limit ten times as high: nothing is refused (the program stops by itself)",
     check=check,
 )

@@ -1,4 +1,4 @@
-"""The exec family: six functions, one system call; and fork returns twice.
+"""The exec family: six functions, one call; and fork returns twice.
 
 execl, execv, execle, execlp, execvp and execvpe are functions of the C library. All of them make the same system call,
 execve(2). The letters say how they get their arguments: l as a list, v as an array; e adds a new environment; with p

@@ -1,4 +1,4 @@
-"""The table of file descriptors: dup shares the offset, a second open does not.
+"""The descriptor table: dup shares the offset, a second open does not.
 
 A file descriptor is a number in the table of one process. It refers to an open file description in the kernel, which
 has the offset and the flags. dup(2) and fork(2) make a second number for the same description; open(2) makes a new

@@ -1,4 +1,4 @@
-"""The search for init: which program becomes PID 1, and what it restarts.
+"""The search for init: which program is PID 1, and what it restarts.
 
 A kernel that is told nothing else tries four names, and the first that it can execute becomes PID 1 (init.rst of its
 documentation; no box can measure that, but the kernel notes each name in its log). This lab does the same search in a

@@ -45,9 +45,11 @@ class Terminal:
         """Return the process group in the foreground; see tcgetpgrp(3)."""
         return os.tcgetpgrp(self.shell.master)
 
-    def become(self, pids: list[int], letter: str, group: int, seconds: float = 30) -> str:
-        """Wait until all *pids* are in this state and *group* is in the foreground; note and return the states."""
+    def become(self, when: str, pids: list[int], letter: str, group: int, seconds: float = 30) -> str:
+        """Wait until all *pids* are in this state and *group* is in the foreground; note both; return the states."""
         self.bench.comes(lambda: states(pids) == letter * len(pids) and self.foreground() == group, seconds)
+        where = f"field 3 of /proc/PID/stat, PID {', '.join(map(str, pids))}; tcgetpgrp(3)"
+        self.bench.on_host(when, f"{states(pids)}, foreground {self.foreground()}", where)
         return states(pids)
 
 
@@ -68,22 +70,19 @@ def check(bench: Bench, *, feature: bool) -> None:
         terminal.type(PIPELINE)
         job = [pid for pid in terminal.sleepers(4) if pid != other]
         groups = {int(look.stat(pid, 5)) for pid in job}
-        where = f"field 3 of /proc/PID/stat, PID {', '.join(map(str, job))}; tcgetpgrp(3)"
-        bench.on_host("groups of the pipeline", ", ".join(map(str, groups)), where.replace("3", "5", 1).split(";")[0])
+        bench.on_host("group of the pipeline", ", ".join(map(str, groups)), f"ps -o pgid {' '.join(map(str, job))}")
         bench.on_host("group of the shell", look.stat(shell.pid, 5), f"field 5 of /proc/{shell.pid}/stat")
         job_group, began = min(groups), states(job)
         at_first = bench.on_host("in the foreground", terminal.foreground(), "tcgetpgrp(3) of the terminal's master")
         os.write(shell.master, CTRL_Z)
-        stopped = terminal.become(job, "T", shell.pid, 30 if feature else 0.3)
-        bench.on_host("after Ctrl-Z", f"{stopped}, foreground {terminal.foreground()}", where)
+        stopped = terminal.become("after Ctrl-Z", job, "T", shell.pid, 30 if feature else 0.3)
         resumed, back = "", 0
         if feature:
             terminal.type("bg")
-            resumed = terminal.become(job, "S", shell.pid)
-            bench.on_host("after bg", f"{resumed}, foreground {terminal.foreground()}", where)
+            resumed = terminal.become("after bg", job, "S", shell.pid)
             terminal.type("fg")
-            terminal.become(job, "S", job_group)
-            back = bench.on_host("after fg: in the foreground", terminal.foreground(), "tcgetpgrp(3)")
+            terminal.become("after fg", job, "S", job_group)
+            back = terminal.foreground()
         os.kill(job[0], signal.SIGINT)
         bench.until(lambda: look.state(job[0]) in "ZX", "the end of one process")
         one = bench.on_host(f"after kill -INT {job[0]}", states(job), "field 3 of the same; X: the process is gone")

@@ -12,10 +12,12 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from tinybox.lab import inside, look
+from tinybox.lab import inside, look, tracing
 from tinybox.lab.course import Lab
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinybox.lab.bench import Bench
 
 SIZE = 4096  # bytes
@@ -41,6 +43,17 @@ def mapping(pid: int | str, name: str) -> tuple[str, str]:
     return "", ""
 
 
+def calls_of_a_store(memory: mmap.mmap) -> int:
+    """Return how many system calls a store makes: those of a traced child that stores, less those of one that waits."""
+
+    def calls(act: Callable[[], object]) -> int:
+        seen: list[int] = []
+        tracing.traced(act, lambda call: seen.append(call.number))
+        return len(seen)
+
+    return min(calls(lambda: memory.__setitem__(SIZE - 1, 0)) - calls(lambda: None) for _ in range(3))
+
+
 def check(bench: Bench, *, feature: bool) -> None:
     """Map one file on the host and in a box, and store into the host's memory."""
     folder = tempfile.TemporaryDirectory(prefix="tinybox-lab-")
@@ -57,17 +70,20 @@ def check(bench: Bench, *, feature: bool) -> None:
         host_mapping, box_mapping = mapping("self", "/page"), mapping(box.program, "/page")
         bench.on_host("letter, inode", " ".join(host_mapping), "/proc/self/maps")
         bench.in_box("letter, inode", " ".join(box_mapping), f"/proc/{box.program}/maps")
-        memory[: len(AFTER)] = bench.on_host("stores", AFTER, "its own memory; no system call")
+        memory[: len(AFTER)] = bench.on_host("stores", AFTER, "its own memory")
+        calls = calls_of_a_store(memory) if tracing.allowed() else None
+        bench.on_host("system calls of a store", "not traced" if calls is None else calls, "strace; ptrace(2)")
         box.send_line("look again")
         then = bench.in_box("reads then", box.receive(), "its own memory")
     bench.claim("both map the same inode", host_mapping[1] == box_mapping[1] != "")
     bench.claim("both mappings are shared: the letter s", (host_mapping[0], box_mapping[0]) == ("s", "s"))
+    bench.claim("a store is no system call", not calls)
     bench.claim("the box reads what the host has stored", (first, then) == ("before", "stored"))
 
 
 LAB = Lab(
     question="Host and box map the same file. The host stores six bytes into its memory. What does the box read?",
-    answer="The six bytes, at once: both have the same pages. No system call was made.",
+    answer="The six bytes, at once: both have the same pages. The store is no system call.",
     control="the host maps the file with MAP_PRIVATE: its store goes into a copy, and the box never reads it",
     check=check,
 )

@@ -52,6 +52,8 @@ def check(bench: Bench, *, feature: bool) -> None:
         tree = subtree(box.pid)
         numbers = {pid: look.status(pid, "NSpid").split()[-1] for pid in tree}
     bench.on_host("number 2", kthreadd, "/proc/2/comm")
+    threads = bench.on_host("children of number 2", len(look.children(2)), "wc -w /proc/2/task/2/children")
+    bench.claim("number 2 of the host is the parent of the kernel's threads", threads > 0)
     bench.in_box("number 2", report["2 is"], "/proc/2/comm")
     bench.on_host(
         "the subtree", " ".join(map(str, tree)), f"pstree -p {tree[0]}; /proc/{tree[0]}/task/{tree[0]}/children"

@@ -1,4 +1,4 @@
-"""A segmentation fault: which address, why, status 139, and the core file.
+"""A segmentation fault: address, reason, status 139, and the core file.
 
 The processor reports each access to an address that the process has not mapped, or has mapped without this right. The
 kernel turns it into signal 11, SIGSEGV, with the reason and the address. A shell shows 128 + 11. Whether a core file is

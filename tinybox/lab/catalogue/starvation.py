@@ -1,4 +1,4 @@
-"""Starvation, and random back-off: one process waits for ever while others work.
+"""Starvation, and random back-off: one waits for ever, others work on.
 
 A writer needs a file for itself, and readers may share it. When the readers overlap, there is always one of them, and
 the writer waits although the readers make progress: it starves. A door that the writer closes behind the readers ends

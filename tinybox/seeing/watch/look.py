@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 INTERVAL, SLOWEST = 1.0, 60.0  # seconds between two looks, at least and at most
 SHARE = 0.02  # of a CPU at most
-KEPT = 60  # looks of which the counters are kept
+KEPT = 120  # looks of which the counters are kept
 BARS = "▁▂▃▄▅▆▇█"
 
 

@@ -5,15 +5,18 @@ Reading /proc changes nothing: no process is traced or stopped, and no program r
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 from tinybox.container.views import namespaces, processes
+from tinybox.isolation.merged import opened
 from tinybox.linux import proc
 from tinybox.seeing.watch.rows import Panel, Row, limited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Self
 
     from tinybox.container.views.listing import Listed
     from tinybox.container.views.processes import Process
@@ -96,20 +99,45 @@ def open_files(found: Sequence[Process], upper: str) -> Panel:
     owner = dict(_links(shown[0].ppid)) if shown else {}
     ends = {target: f"tinybox, pid {shown[0].ppid}, fd {fd}" for fd, target in owner.items() if ":" in target}
     rows = []
-    for process in shown:
-        for fd, target in _links(process.pid):
-            known = ends.get(target) or _in_upper(target, upper) or _kind(target)
+    with UpperDirectory(upper) as directory:
+        for process, fd, target in ((each, *link) for each in shown for link in _links(each.pid)):
+            known = ends.get(target) or (f"upper{target}" if directory.has(target) else _kind(target))
             rows.append(Row(f"{process.pid} {fd}", f"{process.pid:>7} {known}", f"{process.box_pid}: {fd} -> {target}"))
     if len(found) > len(shown):
         rows.append(Row("...", f"and the files of {len(found) - len(shown)} more processes", ""))
     return Panel("files", "pid on the host, and what is behind", "pid in the box: fd -> file", limited(rows, "files"))
 
 
-def _in_upper(target: str, upper: str) -> str:
-    """Return where the host has the file *target* of the box, if it is in the upper directory."""
-    if not upper or not target.startswith("/") or ".." in target or not os.path.lexists(upper + target):
-        return ""
-    return f"upper{target}"
+class UpperDirectory:
+    """A context manager that tells whether the upper directory *path* has a file; "" is none, and has no files.
+
+    A link is not followed: a program in the box chooses where it leads.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path, self._fd = path, -1
+
+    def __enter__(self) -> Self:
+        if self._path:
+            with contextlib.suppress(OSError):
+                self._fd = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def has(self, target: str) -> bool:
+        """Return whether the file that the box calls *target* is in the directory."""
+        if self._fd < 0 or not target.startswith("/"):
+            return False
+        try:
+            found = opened(self._fd, os.fsencode(target.lstrip("/")))
+        except OSError:
+            return False
+        if found is not None:
+            os.close(found)
+        return found is not None
 
 
 def _kind(target: str) -> str:
