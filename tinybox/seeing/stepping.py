@@ -64,7 +64,7 @@ class Stops:
 
     def stop(self, step: dict[str, Any], observer: Observer) -> bool:
         """Stop before *step* if it is wanted; return whether it may be done."""
-        names = observer.step_names()
+        names = observer.step_names
         if not any(means(word, step, names) for word in self.wanted):
             return True
         self._announce(step, observer)
