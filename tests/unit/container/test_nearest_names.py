@@ -52,10 +52,11 @@ def test_the_nearest_name_is_in_the_line(paths: Paths) -> None:
 def test_a_pull_that_fails_asks_for_the_nearest_image(paths: Paths) -> None:
     """Of the same registry; none is offered for a name of which only the host is alike, or that the store has."""
     os.symlink("../images/x", f"{paths.root}/names/localhost:1%team%webserver:latest")
-    meant = {"team/webservr": "localhost:1/team/webserver", "team/webserver": "", "team/database": ""}
-    for word, near in meant.items():
+    team = "localhost:1/team"
+    meant = {f"{team}/webservr": f"{team}/webserver", f"{team}/webserver": "", f"{team}/database": ""}
+    for word, near in (meant | {"localhost:2/webservr": ""}).items():
         with pytest.raises(HostError) as error:
-            pull.pull(Store(paths.root), parse(f"localhost:1/{word}"), manifests.this_platform(), layers.Report())
+            pull.pull(Store(paths.root), parse(word), manifests.this_platform(), layers.Report())
         assert str(error.value).partition("did you mean ")[2].partition("?")[0] == near, word
 
 
