@@ -12,12 +12,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.leavings import Leavings, unmount_below
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import ExitStack
 
 IMAGE = "busybox"
@@ -33,6 +33,15 @@ for line in sys.stdin:
 
 class Unavailable(Exception):  # noqa: N818  not an error: its text is the note of an empty row
     """This peer is not installed here, or cannot run here; the text is the reason."""
+
+
+# What a peer may raise that fails here: the benchmark prints that as the peer's line, and measures the others.
+FAILURES = (Unavailable, OSError, ValueError, LookupError, AssertionError, subprocess.SubprocessError)
+
+
+def reason_of(failure: BaseException) -> str:
+    """Return the last line that a failure says, for the note of a row."""
+    return (str(failure).strip() or type(failure).__name__).splitlines()[-1]
 
 
 class Command:
@@ -216,8 +225,7 @@ def podman_run(folder: Path, stack: ExitStack) -> list[str]:
     base = [program, *places, *settings]
     if not os.path.exists(f"{folder}/podman"):
         stack.enter_context(Leavings())
-        umount = ["umount", "--quiet", f"{folder}/podman/overlay"]
-        stack.callback(subprocess.run, umount, check=False, capture_output=True)
+        stack.callback(unmount_below, folder)
         check(*base, "import", "--quiet", str(packed(folder)), IMAGE)
     # podman would raise these limits, which needs CAP_SYS_RESOURCE; lower limits are always allowed.
     ulimits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
@@ -230,38 +238,3 @@ def packed(folder: Path) -> Path:
     check("tar", "-C", f"{folder}/rootfs", "-cf", str(archive), ".")
     archive.chmod(0o644)
     return archive
-
-
-class Leavings:
-    """The files that podman leaves outside of its given directories: removed at exit if they did not exist before."""
-
-    FILES = ("/dev/shm/libpod_lock", "/etc/cni/net.d/cni.lock", "/var/lib/containers", "/var/lib/cni", "/run/runc")
-
-    def __enter__(self) -> None:
-        self.before = {*filter(os.path.exists, self.FILES), *map(str, self.groups())}
-
-    def __exit__(self, *_: object) -> None:
-        for path in {path for path in self.FILES if os.path.exists(path)} - self.before:
-            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-        for group in self.groups():
-            if str(group) not in self.before:
-                self.remove(group)
-
-    @staticmethod
-    def remove(group: Path) -> None:
-        """Remove an empty control group; wait up to 20 seconds for the last conmon to leave it."""
-        deadline = time.monotonic() + 20
-        while group.exists():
-            try:
-                group.rmdir()
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-
-    @staticmethod
-    def groups() -> Iterator[Path]:
-        """Yield podman's control groups, the deepest first."""
-        for parent in [*Path("/sys/fs/cgroup").glob("libpod_parent"), *Path("/sys/fs/cgroup").glob("*/libpod_parent")]:
-            for folder, _, _ in os.walk(parent, topdown=False):
-                yield Path(folder)

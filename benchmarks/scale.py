@@ -23,7 +23,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.peers import IMAGE, Leavings, Unavailable, check, root_of_image, tool
+from benchmarks.leavings import Leavings, unmount_below
+from benchmarks.peers import (
+    FAILURES,
+    IMAGE,
+    Unavailable,
+    check,
+    reason_of,
+    root_of_image,
+    tool,
+)
 from tests.support.stored_boxes import crowd, home_at
 from tinybox.container.records.paths import Paths
 
@@ -77,7 +86,7 @@ def figures(name: str, note: str, rate: float, keepers: list[Keepers]) -> Record
     return record
 
 
-def tinybox(count: int) -> Record:
+def tinybox(count: int, stack: ExitStack) -> Record:
     """Start *count* detached containers, measure monitor and init of each, and remove them."""
     command = str(Path(sys.executable).with_name("tinybox"))
     check(sys.executable, "-m", "compileall", "-q", "tinybox", cwd=Path(__file__).parents[1])  # as pip would have done
@@ -86,42 +95,39 @@ def tinybox(count: int) -> Record:
     def start(number: int) -> str:
         return check(command, "run", "-d", "--network", "none", "--name", names[number], IMAGE, *PROGRAM).strip()
 
-    try:
-        ids, rate = start_all(count, start)
-        keepers = []
-        for container in ids:
-            first = json.loads(Path(Paths().run_directory(container), "state.json").read_text())["pid"]
-            keepers.append(Keepers(parent(first), first))
-        return figures("tinybox run -d", "monitor + tinybox's init", rate, keepers)
-    finally:
-        subprocess.run([command, "rm", "-f", *names], capture_output=True, check=False)
+    stack.callback(subprocess.run, [command, "rm", "-f", *names], capture_output=True, check=False)
+    ids, rate = start_all(count, start)
+    keepers = []
+    for container in ids:
+        first = json.loads(Path(Paths().run_directory(container), "state.json").read_text())["pid"]
+        keepers.append(Keepers(parent(first), first))
+    return figures("tinybox run -d", "monitor + tinybox's init", rate, keepers)
 
 
-def podman(count: int) -> Record:
+def podman(count: int, stack: ExitStack) -> Record:
     """Do the same with podman; its store, its state and the other files that it leaves are removed at the end."""
     program = tool("podman")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp")))
-        root_of_image(folder)
-        stack.enter_context(Leavings())
-        places = [f"--root={folder}/podman", f"--runroot={folder}/podman-run", f"--tmpdir={folder}/podman-tmp"]
-        settings = ["--cgroup-manager=cgroupfs", "--runtime=runc", "--events-backend=none", "--log-level=error"]
-        base = [program, *places, *settings]
-        stack.callback(subprocess.run, ["umount", "--quiet", f"{folder}/podman/overlay"], check=False)
-        check("tar", "-C", f"{folder}/rootfs", "-cf", f"{folder}/root.tar", ".")
-        check(*base, "import", "--quiet", f"{folder}/root.tar", IMAGE)
-        # podman would raise these limits, which needs CAP_SYS_RESOURCE; lower limits are always allowed.
-        arguments = ["run", "-d", "--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
-        init, note = [], "conmon alone: no catatonit here"
-        if any(os.path.exists(path) for path in ("/usr/libexec/podman/catatonit", "/usr/bin/catatonit")):
-            init, note = ["--init"], "conmon + catatonit"
-        stack.callback(subprocess.run, [*base, "rm", "--force", "--all", "--time=0"], capture_output=True, check=False)
-        ids, rate = start_all(count, lambda _: check(*base, *arguments, *init, IMAGE, *PROGRAM).strip())
-        keepers = []
-        for line in check(*base, "inspect", "--format", "{{.State.ConmonPid}} {{.State.Pid}}", *ids).splitlines():
-            monitor, first = map(int, line.split())
-            keepers.append(Keepers(monitor, first if init else None))
-        return figures("podman run -d", note, rate, keepers)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp")))
+    root_of_image(folder)
+    stack.enter_context(Leavings())
+    places = [f"--root={folder}/podman", f"--runroot={folder}/podman-run", f"--tmpdir={folder}/podman-tmp"]
+    settings = ["--cgroup-manager=cgroupfs", "--runtime=runc", "--events-backend=none", "--log-level=error"]
+    base = [program, *places, *settings]
+    stack.callback(unmount_below, folder)
+    check("tar", "-C", f"{folder}/rootfs", "-cf", f"{folder}/root.tar", ".")
+    check(*base, "import", "--quiet", f"{folder}/root.tar", IMAGE)
+    # podman would raise these limits, which needs CAP_SYS_RESOURCE; lower limits are always allowed.
+    arguments = ["run", "-d", "--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+    init, note = [], "conmon alone: no catatonit here"
+    if any(os.path.exists(path) for path in ("/usr/libexec/podman/catatonit", "/usr/bin/catatonit")):
+        init, note = ["--init"], "conmon + catatonit"
+    stack.callback(subprocess.run, [*base, "rm", "--force", "--all", "--time=0"], capture_output=True, check=False)
+    ids, rate = start_all(count, lambda _: check(*base, *arguments, *init, IMAGE, *PROGRAM).strip())
+    keepers = []
+    for line in check(*base, "inspect", "--format", "{{.State.ConmonPid}} {{.State.Pid}}", *ids).splitlines():
+        monitor, first = map(int, line.split())
+        keepers.append(Keepers(monitor, first if init else None))
+    return figures("podman run -d", note, rate, keepers)
 
 
 def listing(count: int) -> Record:
@@ -141,16 +147,28 @@ def listing(count: int) -> Record:
     }
 
 
-def show(rows: list[Record], listed: Record) -> None:
-    """Print the table."""
+def measured(name: str, measure: Callable[[int, ExitStack], Record], count: int) -> Record:
+    """Measure one peer; if it fails, or leaves something behind, its note says so, and the figures stay."""
+    record: Record = {"name": name, "note": ""}
+    try:
+        with ExitStack() as stack:
+            record = measure(count, stack)
+    except FAILURES as failure:
+        record["note"] = f"{record['note']}; {reason_of(failure)}".removeprefix("; ")
+    return record
+
+
+def show_titles() -> None:
+    """Print the titles of the table."""
     titles = ("containers", "starts/s", "monitor MiB", "init MiB", "PSS MiB")
-    columns = ("containers", "starts_per_s", "monitor_mib", "init_mib", "both_mib")
     print(f"{'':16}" + "".join(f"{title:>13}" for title in titles) + "   note")
-    for row in rows:
-        cells = "".join(f"{row.get(column, '-'):>13}" for column in columns)
-        print(f"{row['name']:16}{cells}   {row['note']}")
-    title = f"{listed['name']} over {listed['containers']} stopped containers"
-    print(f"\n{title}: {listed['median_ms']} ms (median of {LISTINGS})")
+
+
+def show(row: Record) -> None:
+    """Print one row of the table at once: what fails later does not lose it."""
+    columns = ("containers", "starts_per_s", "monitor_mib", "init_mib", "both_mib")
+    cells = "".join(f"{row.get(column, '-'):>13}" for column in columns)
+    print(f"{row['name']:16}{cells}   {row['note']}", flush=True)
 
 
 def main() -> int:
@@ -163,19 +181,21 @@ def main() -> int:
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("containers need root: sudo make scale")
+    host = {"Linux": platform.release(), "CPython": platform.python_version(), "CPUs": os.cpu_count()}
+    if not options.json:
+        print(", ".join(f"{key} {value}" for key, value in host.items()), end="\n\n")
+        show_titles()
     rows = []
     for name, measure in (("tinybox run -d", tinybox), ("podman run -d", podman))[: 2 if options.peers else 1]:
-        try:
-            rows.append(measure(options.containers))
-        except Unavailable as reason:
-            rows.append({"name": name, "note": str(reason)})
+        rows.append(measured(name, measure, options.containers))
+        if not options.json:
+            show(rows[-1])
     listed = listing(options.stopped)
-    host = {"Linux": platform.release(), "CPython": platform.python_version(), "CPUs": os.cpu_count()}
     if options.json:
         print(json.dumps({"host": host, "rows": rows, "listing": listed}, indent=2))
     else:
-        print(", ".join(f"{key} {value}" for key, value in host.items()), end="\n\n")
-        show(rows, listed)
+        title = f"{listed['name']} over {listed['containers']} stopped containers"
+        print(f"\n{title}: {listed['median_ms']} ms (median of {LISTINGS})")
     return 0 if "both_mib" in rows[0] else 1
 
 

@@ -23,8 +23,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import peers, rootless
-from benchmarks.peers import Command, Interpreter, Unavailable
+from benchmarks import engines, peers, rootless
+from benchmarks.peers import FAILURES, Command, Interpreter, Unavailable, reason_of
 from tinybox.isolation import namespaces
 from tinybox.linux import process
 
@@ -42,6 +42,8 @@ PEERS: dict[str, Callable[[Path, ExitStack], Command | Interpreter]] = {
     "crun run": peers.crun,
     "bwrap": peers.bwrap,
     "podman run": peers.podman,
+    "docker, tinybox": engines.docker_tinybox,
+    "docker, runc": engines.docker_runc,
     "tinybox bridge": peers.tinybox_bridge,
     "podman bridge": peers.podman_bridge,
     "tinybox rootless": rootless.tinybox,
@@ -65,8 +67,8 @@ class Row:
                 self.times.append(self.peer.milliseconds())
             elif self.peer:
                 self.times.append(milliseconds(self.peer.arguments))
-        except Unavailable as reason:
-            self.peer, self.note, self.times = None, str(reason), []
+        except FAILURES as reason:
+            self.peer, self.note, self.times = None, reason_of(reason), []
 
     def weigh(self) -> None:
         """Measure the memory of MEMORY_RUNS runs."""
@@ -118,8 +120,8 @@ def prepare(folder: Path, stack: ExitStack) -> list[Row]:
         try:
             peer = build(folder, stack)
             rows.append(Row(name, peer, peer.note))
-        except Unavailable as reason:
-            rows.append(Row(name, None, str(reason)))
+        except FAILURES as reason:
+            rows.append(Row(name, None, reason_of(reason)))
     return rows
 
 
@@ -186,19 +188,25 @@ def main() -> int:
     ctypes.PyDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     process.unshare(process.CLONE_NEWNET)  # bridges and rules that peers leave behind end with this network namespace
     namespaces.loopback_up()
-    with tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp") as folder, ExitStack() as stack:
-        try:
-            rows = prepare(Path(folder), stack)
-        except Unavailable as reason:
-            parser.error(str(reason))
-        measure(rows, options.rounds)
+    host: dict[str, object] = {
+        "Linux": platform.release(),
+        "CPython": platform.python_version(),
+        "CPUs": os.cpu_count(),
+    }
+    host["rounds"] = options.rounds
+    try:
+        with tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp") as folder, ExitStack() as stack:
+            try:
+                rows = prepare(Path(folder), stack)
+            except Unavailable as reason:
+                parser.error(str(reason))
+            measure(rows, options.rounds)
+            records = figures(rows)
+            print(json.dumps({"host": host, "rows": records}, indent=2)) if options.json else show(records, host)
+    except FAILURES as reason:  # of a peer's end: the figures are printed already
+        print(f"startup.py: a peer left something behind: {reason_of(reason)}", file=sys.stderr)
+        return 1
     reap()
-    host = {"Linux": platform.release(), "CPython": platform.python_version(), "CPUs": os.cpu_count()}
-    records = figures(rows)
-    if options.json:
-        print(json.dumps({"host": host | {"rounds": options.rounds}, "rows": records}, indent=2))
-    else:
-        show(records, host | {"rounds": options.rounds})
     return 0 if "median_ms" in records[0] else 1
 
 

@@ -25,7 +25,7 @@ TEST_PACKAGES="criu iproute2 curl strace tmux chromium fonts-dejavu-core zstd li
 # For boxes without root: newuidmap and newgidmap, and a network with a way out, by slirp4netns or by pasta (passt).
 TEST_PACKAGES="$TEST_PACKAGES uidmap slirp4netns passt"
 # The engines that run on tinybox-oci in the tests, with their dependencies, and the runtimes for comparison.
-ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugins iptables"
+ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugins iptables docker-compose"
 # For a virtual machine for the lecture (vm/provision.sh), and for its tests.
 LECTURE_PACKAGES="python3-venv bash-completion man-db uidmap slirp4netns"
 LECTURE_TEST_PACKAGES="vagrant debootstrap"

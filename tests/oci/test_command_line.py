@@ -20,9 +20,10 @@ pytestmark = pytest.mark.root
 
 
 def test_version_names_the_specification(runtime: Runtime) -> None:
-    """--version prints tinybox's version and the specification's, a line each."""
-    ours, specification = runtime("--version").stdout.splitlines()
+    """--version prints tinybox's version and the specification's, a line each, and `commit:`, which dockerd needs."""
+    ours, commit, specification = runtime("--version").stdout.splitlines()
     assert ours.startswith("tinybox-oci version ")
+    assert commit == f"commit: {ours.rpartition(' ')[2]}"
     assert specification.startswith("spec: 1.")
 
 

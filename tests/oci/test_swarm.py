@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 NODES = 3
+SWARM_SH = Path(__file__).parents[2] / "vm" / "swarm.sh"
 BRIDGE = "tb-swarm"
 MEBIBYTE = 1 << 20
 
@@ -54,6 +55,13 @@ def joined(nodes: list[Docker]) -> Iterator[None]:
         ip("link", "del", BRIDGE)
 
 
+def swarm_sh(node: Docker, *words: str) -> str:
+    """Run vm/swarm.sh, which the Vagrantfile runs on its machines, with the dockerd of a node; return its output."""
+    done = node.place("env", f"DOCKER_HOST=unix://{node.socket}", str(SWARM_SH), *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
 @pytest.fixture
 def swarm(store_root: Path) -> Iterator[list[Docker]]:
     """Give three nodes of one Swarm, with the image busybox; the first one is its manager."""
@@ -65,10 +73,10 @@ def swarm(store_root: Path) -> Iterator[list[Docker]]:
         for node in nodes:
             give_image(node, layers)
         manager = nodes[0]
-        manager.says("swarm", "init", "--advertise-addr", "10.99.0.1", "--dispatcher-heartbeat", "1s")
-        token = manager.says("swarm", "join-token", "-q", "worker")
-        for node in nodes[1:]:
-            node.says("swarm", "join", "--token", token, "10.99.0.1:2377")
+        swarm_sh(manager, "manager", "10.99.0.1", "--dispatcher-heartbeat", "1s")
+        token = swarm_sh(manager, "token")
+        for node in nodes[1:] * 2:  # who is in the Swarm stays in it
+            swarm_sh(node, "join", "10.99.0.1", token)
         yield nodes
 
 

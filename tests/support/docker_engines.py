@@ -39,14 +39,17 @@ class Docker:
 
 
 @contextlib.contextmanager
-def dockerd(place: Quarters, *options: str, default: str = "runc") -> Iterator[Docker]:
-    """Start a dockerd that knows the runtime `tinybox`, and wait for its socket; end it with all of its containers."""
+def dockerd(place: Quarters, *options: str, default: str = "runc", storage: str = "vfs") -> Iterator[Docker]:
+    """Start a dockerd that knows the runtime `tinybox`, and wait for its socket; end it with all of its containers.
+
+    *default* is its default runtime, *storage* the driver that makes the roots of containers.
+    """
     folder, docker = place.folder, Docker(place)
     settings = {
         "bridge": "none",
         "iptables": False,
         "ip-forward": False,
-        "storage-driver": "vfs",
+        "storage-driver": storage,
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
         "cgroup-parent": place.group,
         "data-root": f"{folder}/data",

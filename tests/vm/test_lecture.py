@@ -7,6 +7,7 @@ this host gets its own. There is no systemd in it, and its kernel is this host's
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -47,10 +48,10 @@ needs_debootstrap = pytest.mark.skipif(
 )
 
 
-def validate(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run ``vagrant validate -p`` in *folder*; it leaves nothing in the home directory."""
-    environment = {**os.environ, "VAGRANT_HOME": str(folder / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
-    return subprocess.run(["vagrant", "validate", "-p"], capture_output=True, text=True, check=False, cwd=folder,
+def validate(folder: Path, words: str = "validate -p", **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run ``vagrant WORDS`` in *folder* with *variables*; it leaves nothing in the home directory."""
+    environment = {**os.environ, **variables, "VAGRANT_HOME": str(folder / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
+    return subprocess.run(["vagrant", *words.split()], capture_output=True, text=True, check=False, cwd=folder,
                           env=environment, timeout=MINUTES)  # fmt: skip
 
 
@@ -64,6 +65,20 @@ def test_the_vagrantfile_is_valid(tmp_path: Path) -> None:
     assert (done.returncode, "validated successfully" in done.stdout) == (0, True), done
     (tmp_path / "Vagrantfile").write_text(text.replace("config.vm.box = BOX", ""))
     assert validate(tmp_path).returncode != 0
+
+
+@pytest.mark.slow
+@needs_vagrant
+def test_the_vagrantfile_makes_nodes(tmp_path: Path) -> None:
+    """With NODES=3 it is valid, too, and has three machines, each with vm/swarm.sh; without, it has one as before."""
+    shutil.copy(CHECKOUT / "Vagrantfile", tmp_path)
+    done = validate(tmp_path, NODES="3")
+    assert (done.returncode, "validated successfully" in done.stdout) == (0, True), done
+    machines = [
+        re.findall(r"^(\S+) +not created", validate(tmp_path, "status", NODES=number).stdout, re.MULTILINE)
+        for number in "13"
+    ]
+    assert machines == [["default"], ["node1", "node2", "node3"]]
 
 
 def mirror() -> str:

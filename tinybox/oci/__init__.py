@@ -82,7 +82,7 @@ def version() -> str:
     from tinybox.container.records.spec import NEWEST
     from tinybox.version import __version__
 
-    return f"tinybox-oci version {__version__}\nspec: {NEWEST}"
+    return f"tinybox-oci version {__version__}\ncommit: {__version__}\nspec: {NEWEST}"
 
 
 def act(command: CommandLine) -> int:
