@@ -51,6 +51,8 @@ def means(word: str, step: dict[str, Any], names: set[str]) -> bool:
 
     A word that is the name of a step means that step only, and no other step with a manual page of this name.
     """
+    if word == KEY:
+        return bool(step.get("key"))
     return step["name"] == word if word in names else matches(word, step["name"], step["manual"])
 
 
@@ -62,8 +64,8 @@ class Stops:
 
     def stop(self, step: dict[str, Any], observer: Observer) -> bool:
         """Stop before *step* if it is wanted; return whether it may be done."""
-        is_named = any(means(word, step, observer.step_names) for word in self.wanted)
-        if not is_named and not (KEY in self.wanted and step.get("key")):
+        names = observer.step_names
+        if not any(means(word, step, names) for word in self.wanted):
             return True
         self._announce(step, observer)
         shown = float("-inf")  # the time when the inspection was shown
@@ -99,10 +101,7 @@ class Stops:
         pid = observer.child_pid()
         if pid and not self.explained:
             self.explained = True
-            lines += [
-                f"from another terminal: tinybox ns {observer.name}; lsns -p {pid}",
-                f"  nsenter -t {pid} -a -- sh",
-            ]
+            lines.append(f"from another terminal: tinybox ns {observer.name}; lsns -p {pid}; nsenter -t {pid} -a -- sh")
         self.board.write("".join(f"{line}\n" for line in [*lines, KEYS]))
 
     def _shell(self, observer: Observer) -> None:

@@ -93,14 +93,13 @@ def end_deep_sleep(bench: Bench, pid: int) -> None:
 
 def draw(bench: Bench, seen: dict[str, str], later: tuple[str, str]) -> None:
     """Note the states, and the moves that this run has seen; *later*: the letters of T and Z at the end."""
-    names = "runs or may run, sleeps, sleeps deeply, zombie, gone, traced, stopped".split(", ")
+    names = zip("RSDZXtT", "runs or may run,sleeps,sleeps deeply,zombie,gone,traced,stopped".split(","), strict=True)
     ways = {"S": "pause(2)", "D": "vfork(2)", "T": "SIGSTOP", "t": "ptrace(2)", "Z": "exit(2)"}
     moves = [Move("R", letter, by, seen[letter] == letter) for letter, by in ways.items()]
     moves.append(Move("T", "R", "SIGCONT", seen["T"] + later[0] == "TS"))
     moves.append(Move("Z", "X", "waitpid(2)", seen["Z"] + later[1] == "ZX"))
     says = "All begin in R. A green line is a move that this run has made and read from /proc."
-    states = dict(zip("RSDZXtT", names, strict=True))
-    bench.draw(Moves("The states, and the moves between them", says, "field 3 of /proc/PID/stat", states, moves))
+    bench.draw(Moves("The states, and the moves between them", says, "field 3 of /proc/PID/stat", dict(names), moves))
 
 
 def check(bench: Bench, *, feature: bool) -> None:
