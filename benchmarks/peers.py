@@ -94,13 +94,14 @@ def check(*arguments: str, cwd: Path | None = None) -> str:
 def root_of_image(folder: Path) -> Path:
     """Copy the files of tinybox's busybox image, so that all peers run the same; Unavailable if there is no image."""
     from tinybox.container.records.paths import Paths
+    from tinybox.container.storage import plain_bundle
     from tinybox.errors import TinyboxError
     from tinybox.images.store import Store
 
     root = folder / "rootfs"
+    root.mkdir(exist_ok=True)
     try:
-        for layer in Store(Paths().root).image(IMAGE).layers:
-            shutil.copytree(layer, root, symlinks=True, dirs_exist_ok=True)
+        plain_bundle.copy_merged(Store(Paths().root).image(IMAGE).layers, str(root))
     except TinyboxError as error:
         raise Unavailable(str(error)) from error
     for name in ("proc", "sys", "dev", "tmp"):

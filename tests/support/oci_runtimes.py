@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
 from tests.support.engine_directories import RUNTIME
 from tests.support.slowness import SLOWNESS
+from tinybox.container.storage import plain_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +27,7 @@ class Runtime:
         self.folder, self.layers = folder, layers
         self.root, self.bundle = folder / "state", folder / "bundle"
         (self.bundle / "rootfs").mkdir(parents=True)
-        for layer in layers:
-            shutil.copytree(layer, self.bundle / "rootfs", symlinks=True, dirs_exist_ok=True)
+        plain_bundle.copy_merged(layers, str(self.bundle / "rootfs"))
         assert self("spec", "--bundle", str(self.bundle)).returncode == 0
         self.change(lambda config: config["process"].update(terminal=False))
         self.program("sleep", "1000")

@@ -1,8 +1,11 @@
-"""Labs and exercises of one's own: which files are found, and how a wrong one is reported."""
+"""Labs and exercises of one's own: which files are found, how a wrong one is reported, and the help that labs get."""
 
 from __future__ import annotations
 
+import os
+import select
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +13,12 @@ import pytest
 from tinybox.errors import UsageError
 from tinybox.exercises import catalogue
 from tinybox.exercises import course as exercises
-from tinybox.lab import course, own_folders, template
+from tinybox.lab import card, course, guest, inside, own_folders, template
+from tinybox.linux import process
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import NoReturn
 
 
 @pytest.fixture
@@ -94,3 +99,70 @@ def test_an_exercise_of_ones_own(folder: Path) -> None:
 def test_no_exercise_of_ones_own() -> None:
     """The control: without the variable there are only those of the lectures."""
     assert exercises.OWN not in map(exercises.lecture, exercises.names())
+
+
+def start_too_late(answer: int) -> NoReturn:
+    """Start a process of a lab, which asks to be killed with its parent only after this parent has died."""
+    parent, ask = os.getpid(), process.set_parent_death_signal
+
+    def ask_late(number: int) -> None:
+        os.kill(parent, signal.SIGKILL)
+        while os.getppid() == parent:
+            os.sched_yield()
+        ask(number)
+
+    process.set_parent_death_signal = ask_late  # type: ignore[assignment]  # it calls its parameter signal
+    guest.fork(os.write, (answer, b"acted"))
+    while True:
+        signal.pause()
+
+
+def test_a_process_of_a_dead_lab_does_nothing() -> None:
+    """The lab is killed before its child asks for PR_SET_PDEATHSIG: the child ends. Control: a lab that lives."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        start_too_late(writing)
+    os.waitpid(child, 0)
+    other = guest.fork(os.write, (writing, b"of a living lab"))
+    other.wait()
+    other.end()
+    os.close(writing)
+    with open(reading, "rb") as answers:
+        assert answers.read() == b"of a living lab"
+
+
+@pytest.mark.parametrize("name", ["zombie", "cgroup-cpu", "checkpoint"])
+def test_the_title_of_a_card_fits_a_terminal_of_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name and subject take two lines there, and are complete; the card of `livelock`, the control, needs one."""
+    monkeypatch.setattr(card, "WIDTH", 80)
+    lines = card.question(name, course.load(name))
+    assert all(len(line) <= 80 for line in lines)
+    assert " ".join(" ".join(lines[: lines.index("=" * 80)]).split()) == f"{name}: {course.subject(name)}"
+    assert card.question("livelock", course.load("livelock"))[1] == "=" * 80
+
+
+def test_a_program_that_closes_its_stdout_has_no_output() -> None:
+    """End of file is no output, although the process has not ended yet; a word, the control, is output."""
+    child = guest.fork(speak_then_close, ())
+    assert child.receive() == "ready"
+    assert not child.has_output()
+    child.send_line("speak")
+    select.select([child.output], [], [])
+    assert child.has_output()
+    assert child.read_line() == "a word"
+    child.send_line("close")
+    assert child.read_all() == ""
+    assert (child.ended(), child.has_output()) == (False, False)
+    child.end()
+
+
+def speak_then_close() -> None:
+    """In the child: say a word at the first line, close stdout and stderr at the second, and stay."""
+    inside.send("ready")
+    inside.receive_line()
+    os.write(1, b"a word\n")
+    inside.receive_line()
+    os.close(1)
+    os.close(2)
+    signal.pause()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import resource
 import tempfile
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from tinybox.errors import HostError, TinyboxError
 from tinybox.lab import box as boxes
 from tinybox.lab import guest as processes
-from tinybox.linux import files, user_namespaces
+from tinybox.linux import capability, files, user_namespaces
 from tinybox.linux.waiting import until
 
 if TYPE_CHECKING:
@@ -177,6 +178,19 @@ class Bench:
         """Raise Inconclusive with this *reason*, unless *fact* is true."""
         if not fact:
             raise Inconclusive(reason)
+
+    def descriptors(self, number: int) -> dict[str, list[str]]:
+        """Return the option of a box whose program may have *number* descriptors; see RLIMIT_NOFILE in getrlimit(2).
+
+        Inconclusive: the hard limit is lower here, and this process may not raise it.
+        """
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        may_raise = capability.capget()[0] & capability.mask(["CAP_SYS_RESOURCE"]) and not user_namespaces.is_rootless()
+        self.need(
+            may_raise or number <= most or most == resource.RLIM_INFINITY,
+            f"a process may open {most} files here (hard limit, ulimit -Hn), and the lab needs {number}",
+        )
+        return {"ulimit": [f"nofile={number}:{number}"]}
 
     def need_fair(self) -> None:
         """Raise Inconclusive if one busy process alone gets less than 0.9 of a CPU."""

@@ -31,7 +31,7 @@ def question(name: str, lab: Lab, *, control: bool = False) -> list[str]:
 
     The card of a *control* says that it is one, and what was taken away.
     """
-    lines = [f"{name}: {course.subject(name)}", "=" * WIDTH, *paragraph("Predict", lab.question)]
+    lines = [*_wrapped(f"{name}: {course.subject(name)}", WIDTH), "=" * WIDTH, *paragraph("Predict", lab.question)]
     return [*lines, *paragraph("Control", f"{lab.control}. {IS_CONTROL}")] if control else lines
 
 

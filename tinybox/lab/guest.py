@@ -7,10 +7,13 @@ guest on the host is killed when the process of the lab dies.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
 import signal
+import sys
+import termios
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import TinyboxError
@@ -58,8 +61,13 @@ class Streams:
         os.write(self.input, text.encode() + b"\n")
 
     def has_output(self) -> bool:
-        """Return whether the program has printed something that is not read yet; see select(2)."""
-        return bool(self._buffer or select.select([self.output], [], [], 0)[0])
+        """Return whether the program has printed something that is not read yet; see FIONREAD in pipe(7).
+
+        At end of file it is False: select(2) would report that as well, a moment before the process has ended.
+        """
+        waiting = bytearray(4)
+        fcntl.ioctl(self.output, termios.FIONREAD, waiting)
+        return bool(self._buffer) or int.from_bytes(waiting, sys.byteorder) > 0
 
     def close_stdin(self) -> None:
         """Close the lab's end of the program's stdin: the program reads end of file."""
@@ -158,9 +166,12 @@ class Guest(Streams):
 def fork(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Guest:
     """Run *function* in a child on the host, which is killed when this process dies; see fork(2)."""
     guest = Guest()
+    parent = os.getpid()
     guest.pid = os.fork()
     if guest.pid == 0:
         process.set_parent_death_signal(signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)  # the parent was killed before that call, and the signal is not sent afterwards
         os.dup2(guest.stdin, 0)
         for fd in (1, 2):
             os.dup2(guest.stdout, fd)

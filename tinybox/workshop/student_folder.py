@@ -129,7 +129,9 @@ def _unpack(path: str, image: Image) -> None:
     if files.exists(draft):
         files.remove_tree(draft)
     os.mkdir(draft, 0o755)
-    done = subprocess.run(["cp", "-a", "--", f"{image.layers[0]}/.", draft], stderr=subprocess.PIPE, check=False)
+    # Another `workshop new` of this directory may copy at the same time: its links are removed, not followed.
+    command = ["cp", "-a", "--remove-destination", "--", f"{image.layers[0]}/.", draft]
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
     if done.returncode:
         raise ImageError(image.asked, f"its files cannot be copied: {done.stderr.decode(errors='replace').strip()}")
     os.rename(draft, f"{path}/{ROOTFS}")

@@ -14,6 +14,7 @@ import pytest
 from tests.support import no_trace
 from tests.support.boxes import new_name, one_line, output
 from tests.support.slowness import SLOWNESS
+from tinybox.container.storage import plain_bundle
 
 if TYPE_CHECKING:
     from tests.conftest import Command, Host
@@ -72,6 +73,22 @@ def test_a_bundle_follows_the_specification(tinybox: Command, tmp_path: Path) ->
     assert ((root / "etc/shadow").stat().st_gid, (root / "etc/shadow").stat().st_mode & 0o777) == (42, 0o640)
     assert (root / "tmp").stat().st_mode & 0o7777 == 0o1777
     assert (root / "bin/sh").is_symlink()
+
+
+def test_a_copied_file_takes_the_place_of_a_link(tmp_path: Path) -> None:
+    """A file is copied to where a link is, which names a file of the host: the link goes, and the host's file stays.
+
+    So the files of alpine over those of busybox do not write /bin/busybox of the host: ssl_client is a link to it.
+    """
+    (tmp_path / "host").write_text("the host's")
+    for name in ("layer", "target"):
+        (tmp_path / name / "usr/bin").mkdir(parents=True)
+    (tmp_path / "layer/usr/bin/ssl_client").write_text("the image's")
+    copy = tmp_path / "target/usr/bin/ssl_client"
+    copy.symlink_to(tmp_path / "host")
+    plain_bundle.copy_merged([str(tmp_path / "layer")], str(tmp_path / "target"))
+    assert (copy.is_symlink(), copy.read_text()) == (False, "the image's")
+    assert (tmp_path / "host").read_text() == "the host's"
 
 
 def test_bundle_starts_nothing_and_overwrites_nothing(tinybox: Command, tmp_path: Path) -> None:

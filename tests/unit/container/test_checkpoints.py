@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
+import os
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tinybox.container.checkpoints import criu, messages, outside
 from tinybox.errors import HostError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_request_is_encoded_as_protocol_buffers_have_it() -> None:
@@ -62,3 +68,13 @@ def test_bind_mounts_and_control_groups_are_made_again(point: str, made_again: b
         {"destination": "/data", "type": "none", "source": "/srv", "options": ["rbind"]},
     ]
     assert outside.is_made_again(outside.entry_of(entries, point)) == made_again  # type: ignore[arg-type]
+
+
+def test_shared_memory_is_no_file_of_the_host(tmp_path: Path) -> None:
+    """Criu dumps shared memory itself, so it is not opened again by a path. Control: a file that has a name is."""
+    with (tmp_path / "named").open("w") as named, mmap.mmap(-1, mmap.PAGESIZE):
+        memory = os.memfd_create("shared")
+        found = [file.path for file in outside.external_files([os.getpid()], []).values()]
+        os.close(memory)
+        assert named.name in found
+    assert not [path for path in found if path.startswith(("/memfd:", "/dev/zero"))]

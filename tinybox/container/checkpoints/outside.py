@@ -120,7 +120,11 @@ def external_files(pids: list[int], living: list[LivingMount]) -> dict[str, File
 
 
 def _files(pid: int) -> Iterator[tuple[str, int, File]]:
-    """Yield the key, the mount and the description of each regular file that *pid* has open or mapped."""
+    """Yield the key, the mount and the description of each regular file that *pid* has open or mapped.
+
+    Files without a name are left out: criu dumps shared memory itself, which the kernel shows as deleted files on a
+    mount of its own, such as "/dev/zero (deleted)"; see MAP_SHARED and MAP_ANONYMOUS in mmap(2), and memfd_create(2).
+    """
     for folder in ("map_files", "fd"):
         for name in _names(f"/proc/{pid}/{folder}"):
             path = f"/proc/{pid}/{folder}/{name}"
@@ -130,7 +134,7 @@ def _files(pid: int) -> Iterator[tuple[str, int, File]]:
                 continue
             try:
                 info = os.fstat(fd)
-                if stat.S_ISREG(info.st_mode):
+                if stat.S_ISREG(info.st_mode) and info.st_nlink:
                     mount = int(_fdinfo("self", str(fd))["mnt_id"])
                     mode = int(_fdinfo(str(pid), name)["flags"], 8) & os.O_ACCMODE if folder == "fd" else os.O_RDONLY
                     key = f"file[{mount:x}:{info.st_ino:x}]"

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def copy_merged(layers: Sequence[str], target: str) -> None:
     """Copy the merged view of *layers*, bottom first, to *target* with owners, modes, links, attributes; see cp(1).
 
-    If the copy fails, *target* is removed and HostError is raised. For instance, cp(1) cannot copy a path that is
+    A link at the place of a file of *target* is removed, not followed: in an image it may name a file of the host. If
+    the copy fails, *target* is removed and HostError is raised. For instance, cp(1) cannot copy a path that is
     longer than the kernel allows.
     """
     with tempfile.TemporaryDirectory() as merged:
@@ -39,6 +40,6 @@ def _become_copier(layers: Sequence[str], merged: str, target: str) -> NoReturn:
         source = layers[0]
         if len(layers) > 1:
             overlay.mount_merged(layers, source := merged)
-        os.execvp("cp", ["cp", "-a", f"{source}/.", target])
+        os.execvp("cp", ["cp", "-a", "--remove-destination", f"{source}/.", target])
     finally:
         os._exit(1)

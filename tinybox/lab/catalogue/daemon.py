@@ -64,7 +64,7 @@ def check(bench: Bench, *, feature: bool) -> None:
         streams = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)]
         bench.on_host("streams", " ".join(streams), f"ls -l /proc/{pid}/fd")
         group = look.stat(pid, 5)
-        bench.on_host("its process group, its starter's", f"{group}, {starters_group}", "field 5 of /proc/PID/stat")
+        bench.on_host("its process group, its starter's", f"{group}, {starters_group}", f"field 5 of /proc/{pid}/stat")
         umask = bench.on_host("umask", look.status(pid, "Umask"), f"Umask in /proc/{pid}/status")
         mode = stat.S_IMODE(os.stat(box.path(PID_FILE)).st_mode)
         bench.in_box(f"mode of its file, asked for {MODE:o}", f"{mode:o}", f"stat -c %a {PID_FILE}")

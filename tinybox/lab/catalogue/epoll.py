@@ -11,7 +11,6 @@ import contextlib
 import errno
 import mmap
 import os
-import resource
 import select
 import time
 from typing import TYPE_CHECKING
@@ -51,8 +50,6 @@ def wait(asleep: bool) -> None:
 
 def costs() -> dict[str, list[tuple[int, float]]]:
     """In the box: return for each way to wait the microseconds of CPU of one call, with more and more idle files."""
-    most = SIZES[-1] + 100
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, max(most, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     readers, poll, epoll = [os.pipe()[0]], select.poll(), select.epoll()
     ways = {
         "poll": lambda: poll.poll(0),
@@ -104,7 +101,7 @@ def check(bench: Bench, *, feature: bool) -> None:
             clock.wait()
         used = round(look.seconds(pid) - before, 2)
         bench.on_host("its CPU time", used, f"fields 14 and 15 of /proc/{pid}/stat, while another used {BURNT} s")
-    with bench.box(costs) as box:
+    with bench.box(costs, **bench.descriptors(SIZES[-1] + 100)) as box:
         curves = {name: [(size, spent) for size, spent in points] for name, points in box.receive().items()}
     ratio = {name: round(dict(points)[MANY] / dict(points)[FEW], 1) for name, points in curves.items()}
     for name, times in ratio.items():

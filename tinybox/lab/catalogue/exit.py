@@ -1,4 +1,4 @@
-"""Exit codes, and which exit handlers run: exit, _exit and atexit.
+"""Exit codes, and which exit handlers run: exit and _exit.
 
 A process ends with eight bits for its parent, or by a signal; the shell shows a signal as 128 plus its number.
 exit(3) is a function of the C library: it first calls the handlers that were registered with atexit(3), then _exit(2).

@@ -48,7 +48,7 @@ class Terminal:
     def become(self, when: str, pids: list[int], letter: str, group: int, seconds: float = 30) -> str:
         """Wait until all *pids* are in this state and *group* is in the foreground; note both; return the states."""
         self.bench.comes(lambda: states(pids) == letter * len(pids) and self.foreground() == group, seconds)
-        where = f"field 3 of /proc/PID/stat, PID {', '.join(map(str, pids))}; tcgetpgrp(3)"
+        where = f"{', '.join(f'/proc/{pid}/stat' for pid in pids)}: field 3; tcgetpgrp(3)"
         self.bench.on_host(when, f"{states(pids)}, foreground {self.foreground()}", where)
         return states(pids)
 

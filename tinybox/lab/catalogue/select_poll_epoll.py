@@ -12,7 +12,6 @@ import ctypes
 import errno
 import mmap
 import os
-import resource
 import select
 import time
 from typing import TYPE_CHECKING, Any
@@ -74,7 +73,6 @@ def wait_into(epoll: int, address: int) -> None:
 
 def watch(trigger: int) -> dict[str, Any]:
     """In the box: open FILES files, one of them ready, and wait for them in three ways; see eventfd(2)."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (ENOUGH, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     fds = [os.eventfd(0) for _ in range(FILES)]
     os.eventfd_write(fds[FILES // 2], 1)
     poll, epoll = select.poll(), select.epoll()
@@ -94,10 +92,7 @@ def watch(trigger: int) -> dict[str, Any]:
 
 def check(bench: Bench, *, feature: bool) -> None:
     """Wait for 10 000 files in a box by poll and epoll, and let bytes arrive for level and edge."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    few = most != resource.RLIM_INFINITY and most < ENOUGH
-    bench.need(not few, f"a process may open {most} files here (hard limit, ulimit -Hn), and the lab needs {ENOUGH}")
-    with bench.box(watch, select.EPOLLET if feature else 0) as box:
+    with bench.box(watch, select.EPOLLET if feature else 0, **bench.descriptors(ENOUGH)) as box:
         seen = box.receive()
     bench.in_box("poll, one call", f"{seen['poll']} us", f"CPU time, {FILES} files, one is ready; the best of {ROUNDS}")
     bench.in_box("epoll, one call", f"{seen['epoll']} us", "the same files; clock(3)")
