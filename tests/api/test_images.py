@@ -73,7 +73,7 @@ def test_errors_of_images_are_typed(folder: Path) -> None:
 def test_an_image_in_use_is_not_removed() -> None:
     """The image that a box was made from stays, and the error names the box."""
     image = tinybox.Image.get("busybox")
-    with tinybox.Container.create("busybox") as box, pytest.raises(ImageError, match=box.id):
+    with tinybox.Container.create("busybox") as box, pytest.raises(ImageError, match=box.id[:12]):
         tinybox.Image.get(image.id).remove()
 
 
