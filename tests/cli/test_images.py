@@ -103,7 +103,7 @@ def test_an_image_in_use_stays(tinybox: Command, tmp_path: Path) -> None:
     assert tinybox("import", str(tmp_path / "image.tar"), NAME).returncode == 0
     assert tinybox("run", "--name", "user-of-the-image", NAME, "true").returncode == 0
     user = os.readlink(Path(tinybox.root, "container-names", "user-of-the-image"))
-    one_line(tinybox("rmi", NAME), 1, f"image {NAME}", user)
+    one_line(tinybox("rmi", NAME), 1, f"image {NAME}", user[:12])
     assert output(tinybox, NAME, "cat", "/word") == "said\n"
     assert tinybox("rm", "user-of-the-image").returncode == 0
     assert tinybox("rmi", NAME).returncode == 0
