@@ -25,7 +25,7 @@ BOX = ("--rm", "--network", "none")
 # The classes that docs/explain-schema.md lists under "What strace sees and the trace has not".
 MEMORY = {"brk", "mmap", "munmap", "mprotect", "madvise", "mremap"}
 SIGNALS = {"rt_sigaction", "rt_sigprocmask", "rt_sigtimedwait", "rt_sigreturn", "wait4"}
-LOOKING = {"close", "fstat", "newfstatat", "readlink", "readlinkat", "gettid", "getpid"}
+LOOKING = {"close", "fstat", "newfstatat", "pread64", "readlink", "readlinkat", "gettid", "getpid"}
 TELLING = {"sendto", "recvfrom"}
 WAITING = {"poll"}
 UNTOLD = MEMORY | SIGNALS | LOOKING | TELLING | WAITING
