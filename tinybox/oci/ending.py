@@ -6,7 +6,7 @@ import os
 
 from tinybox.container.process import hooks
 from tinybox.container.records import spec
-from tinybox.errors import DamagedError, HostError, StateError, TinyboxError
+from tinybox.errors import HostError, StateError, TinyboxError, UsageError
 from tinybox.isolation.cgroups import hierarchies
 from tinybox.isolation.cgroups.shared import SharedCgroup
 from tinybox.linux.signals import signal
@@ -105,9 +105,9 @@ def group_of(entry: Record) -> Cgroup:
 def delete(command: CommandLine) -> None:
     """Remove a stopped container; with --force kill a running one first, and accept that it does not exist."""
     container, force = command.arguments[0], "force" in command.flags
+    if force:
+        kill_unlocked(command.root(), container)
     try:
-        if force:
-            kill_unlocked(command.root(), container)
         entry = record.open_locked(command.root(), container, damaged_too=force)
     except StateError:
         if force:
@@ -121,12 +121,16 @@ def delete(command: CommandLine) -> None:
 
 
 def kill_unlocked(root: str, container: str) -> None:
-    """Kill a container's first process without its lock: the command that holds the lock may wait for that process."""
+    """Kill a container's first process without its lock: the command that holds the lock may wait for that process.
+
+    Meanwhile that command may remove the container, or a part of its files. Then, and for a damaged one, destroy() kills
+    what is in the group.
+    """
     try:
         with record.open_unlocked(root, container) as entry:
             if entry.status() in SIGNALLED:
                 send(entry, signal.SIGKILL, everyone=False)
-    except DamagedError:  # destroy() kills what is in the group
+    except (StateError, UsageError):
         return
 
 
