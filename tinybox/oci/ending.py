@@ -123,8 +123,8 @@ def delete(command: CommandLine) -> None:
 def kill_unlocked(root: str, container: str) -> None:
     """Kill a container's first process without its lock: the command that holds the lock may wait for that process.
 
-    Meanwhile that command may remove the container, or a part of its files. Then, and for a damaged one, destroy() kills
-    what is in the group.
+    That command may remove the container meanwhile, or a part of its files. Then, and for a damaged one, destroy()
+    kills what is in the group.
     """
     try:
         with record.open_unlocked(root, container) as entry:
