@@ -343,7 +343,7 @@ def test_a_context_from_a_pipe(built: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
 def test_a_build_that_is_ended_leaves_nothing(built: Command, tmp_path: Path, number: int) -> None:
     """After Ctrl-C nothing is left at once; after KILL and TERM nothing after the next command. The next try works."""
-    (tmp_path / "Containerfile").write_text("FROM busybox\nRUN echo x > /x\nRUN echo begun; sleep 1000\n")
+    (tmp_path / "Containerfile").write_text("FROM busybox\nRUN echo x > /x\nRUN echo begun; sleep 86123\n")
     with built.start("build", "-t", "case", str(tmp_path)) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -358,7 +358,7 @@ def test_a_build_that_is_ended_leaves_nothing(built: Command, tmp_path: Path, nu
         printed(built, "ps", "-a")
     until(lambda: left(built) == [])
     assert printed(built, "images", "-q", "case") == ""
-    assert "sleep\x001000" not in "".join(_commands())
+    assert "sleep\x0086123" not in "".join(_commands())
     assert cached(build(built, tmp_path, "FROM busybox\nRUN echo x > /x\nRUN true\n")) == 1
 
 
