@@ -75,7 +75,7 @@ def swarm(store_root: Path) -> Iterator[list[Docker]]:
         manager = nodes[0]
         swarm_sh(manager, "manager", "10.99.0.1", "--dispatcher-heartbeat", "1s")
         token = swarm_sh(manager, "token")
-        for node in nodes[1:] * 2:  # who is in the Swarm stays in it
+        for node in nodes[1:] * 2:  # a node that is in the Swarm stays in it
             swarm_sh(node, "join", "10.99.0.1", token)
         yield nodes
 

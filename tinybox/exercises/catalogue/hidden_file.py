@@ -1,6 +1,6 @@
 """Read a file that a mount hides.
 
-A mount hides what is below its mount point, it does not remove it. Who looks from inside sees an empty directory. The
+A mount hides what is below its mount point, it does not remove it. A process in the box sees an empty directory. The
 list of mounts, /proc/PID/mountinfo, shows both the file system below and the one above.
 """
 
