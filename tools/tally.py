@@ -4,7 +4,7 @@
 
 A test that is in several files (unit tests run in `make check` and in `make test`) counts once, with its worst outcome;
 but a test that was skipped in one run and passed in another counts as passed. Before that line, each reason to skip is
-printed with its tests. The exit status is 0 if at least one test passed and none failed, 1 if one failed, and 5 (as in
+printed with its tests, and each test that failed, with the first line of its error. The exit status is 0 if at least one test passed and none failed, 1 if one failed, and 5 (as in
 pytest) if no test passed, or if a file is missing because its run died.
 """
 
@@ -25,15 +25,19 @@ def outcome(case: ET.Element) -> int:
     return SKIPPED if case.find("skipped") is not None else PASSED
 
 
+def reason(case: ET.Element) -> str:
+    """Return why a test was skipped or failed; an empty string if it passed."""
+    notes = [note for kind in ("failure", "error", "skipped") if (note := case.find(kind)) is not None]
+    return notes[0].get("message", "") if notes else ""
+
+
 def outcomes(paths: list[str]) -> dict[str, tuple[int, str]]:
-    """Return the outcome of each test in the JUnit files at *paths*, by name, and the reason of a skip."""
+    """Return the outcome of each test in the JUnit files at *paths*, by name, and the reason of a skip or a failure."""
     worst: dict[str, tuple[int, str]] = {}
     for path in paths:
         for case in ET.parse(path).iter("testcase"):  # noqa: S314  this project's pytest wrote the file
             name = f"{case.get('classname', '')}::{case.get('name', '')}"
-            skipped = case.find("skipped")
-            reason = "" if skipped is None else skipped.get("message", "")
-            worst[name] = max(worst.get(name, (SKIPPED, "")), (outcome(case), reason))
+            worst[name] = max(worst.get(name, (SKIPPED, "")), (outcome(case), reason(case)))
     return worst
 
 
@@ -45,19 +49,26 @@ def tally(paths: list[str]) -> Counter[int]:
 def skips(paths: list[str]) -> list[str]:
     """Return a line for each reason to skip, with the number and the names of its tests in the files at *paths*."""
     names: dict[str, list[str]] = {}
-    for name, (what, reason) in sorted(outcomes(paths).items()):
+    for name, (what, why) in sorted(outcomes(paths).items()):
         if what == SKIPPED:
-            names.setdefault(reason, []).append(name)
-    return [f"skipped, {len(tests)}: {reason} ({', '.join(tests)})" for reason, tests in sorted(names.items())]
+            names.setdefault(why, []).append(name)
+    return [f"skipped, {len(tests)}: {why} ({', '.join(tests)})" for why, tests in sorted(names.items())]
+
+
+def failures(paths: list[str]) -> list[str]:
+    """Return a line of at most 300 characters for each failed test: a long output of CI may be cut, but not at its end."""
+    failed = [(name, why) for name, (what, why) in sorted(outcomes(paths).items()) if what == FAILED]
+    return [f"failed: {name}: {why.partition(chr(10))[0]}"[:300] for name, why in failed]
 
 
 def main(paths: list[str]) -> int:
-    """Print the reasons to skip and the counts, and return the exit status."""
+    """Print the reasons to skip, the failed tests and the counts, and return the exit status."""
     present = [path for path in paths if Path(path).is_file()]
     counts = tally(present)
     for path in sorted(set(paths) - set(present)):
         print(f"tally: {path} is missing: its run ended before it could report")
-    print(*skips(present), sep="\n", end="\n" if counts[SKIPPED] else "")
+    for line in (*skips(present), *failures(present)):
+        print(line)
     print(f"{counts[PASSED]} passed, {counts[FAILED]} failed, {counts[SKIPPED]} skipped")
     if counts[FAILED]:
         return 1

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PASSED = '<testcase classname="tests.a" name="{}"/>'
-FAILED = '<testcase classname="tests.a" name="{}"><failure/></testcase>'
+FAILED = '<testcase classname="tests.a" name="{}"><failure message="first&#10;second"/></testcase>'
 BROKEN = '<testcase classname="tests.a" name="{}"><error/></testcase>'
 SKIPPED = '<testcase classname="tests.a" name="{}"><skipped message="why"/></testcase>'
 
@@ -36,7 +36,7 @@ def test_a_test_in_both_runs_counts_once(tmp_path: Path, capsys: pytest.CaptureF
     one = report(tmp_path / "1.xml", PASSED.format("a"), SKIPPED.format("b"))
     two = report(tmp_path / "2.xml", FAILED.format("a"), PASSED.format("b"))
     assert tally.main([one, two]) == 1
-    assert capsys.readouterr().out == "1 passed, 1 failed, 0 skipped\n"
+    assert capsys.readouterr().out == "failed: tests.a::a: first\n1 passed, 1 failed, 0 skipped\n"
 
 
 def test_each_reason_to_skip_is_printed_with_its_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,8 +78,8 @@ create --name later IMAGE cat /proc/self/cgroup
 start -a later
 rm -f later killed
 """.strip().splitlines()
-# What differs in each run: ids, times and numbers of processes.
-NAMES = [(r"[0-9a-f]{64}|[0-9a-f]{12}", "ID"), (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"), (r"^ *\d+ ", "PID ")]
+# What differs in each run: ids, times and numbers of processes, also in the width of a column.
+NAMES = [(r"[0-9a-f]{64}|[0-9a-f]{12}", "ID"), (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"), (r"^ *\d+ +", "PID ")]
 DOCKERFILE = """\
 FROM busybox
 RUN echo built > /made && id -u >> /made
