@@ -4,8 +4,9 @@
 
 A test that is in several files (unit tests run in `make check` and in `make test`) counts once, with its worst outcome;
 but a test that was skipped in one run and passed in another counts as passed. Before that line, each reason to skip is
-printed with its tests, and each test that failed, with the first line of its error. The exit status is 0 if at least one test passed and none failed, 1 if one failed, and 5 (as in
-pytest) if no test passed, or if a file is missing because its run died.
+printed with its tests, and each test that failed, with the first line of its error. The exit status is 0 if at least
+one test passed and none failed, 1 if one failed, and 5 (as in pytest) if no test passed, or if a file is missing
+because its run died.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def skips(paths: list[str]) -> list[str]:
 
 
 def failures(paths: list[str]) -> list[str]:
-    """Return a line of at most 300 characters for each failed test: a long output of CI may be cut, but not at its end."""
+    """Return a line of at most 300 characters for each failed test; of a long output CI shows the end."""
     failed = [(name, why) for name, (what, why) in sorted(outcomes(paths).items()) if what == FAILED]
     return [f"failed: {name}: {why.partition(chr(10))[0]}"[:300] for name, why in failed]
 
