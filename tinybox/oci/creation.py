@@ -14,7 +14,7 @@ from tinybox.container.planning.task import Task
 from tinybox.container.process.handles import Handles
 from tinybox.container.process.plan_runner import PlanRunner, start_ticks
 from tinybox.container.records import host, spec
-from tinybox.oci import console, descriptor, groups, notify, program, record, shared
+from tinybox.oci import console, groups, program, record, shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +85,11 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
         watched = not detached and not command.value("console-socket")
         handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=watched)
         keyring = "no-new-keyring" not in command.flags
-        wanted = notify.passed_on({**config, "process": process})
+        wanted: Spec = {**config, "process": process}
+        if os.environ.get("NOTIFY_SOCKET"):
+            from tinybox.oci import notify
+
+            wanted = notify.passed_on(wanted)
         creation = Creation(entry, bundle, wanted, handles, keyring=keyring)
         adapt(creation)
         for warning in creation.runner.plan.warnings:
@@ -93,9 +97,8 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
         creation.note(config)
         creation.runner.create()
         console.connect(command, creation.handles)
-        descriptor.send_pidfd(command, creation.handles)
         creation.note_process()
-        program.write_pid(command, creation.handles)
+        program.hand_over(command, creation.handles)
     except BaseException:
         made = creation is not None and bool(creation.runner.done)
         if creation is not None:

@@ -17,7 +17,7 @@ from tinybox.container.records.spec import CAPABILITY_SETS
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import proc
 from tinybox.linux import quick_json as json
-from tinybox.oci import console, descriptor, groups, program, record, shared
+from tinybox.oci import console, groups, program, record, shared
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
@@ -126,8 +126,7 @@ def begin(command: CommandLine, *, detached: bool) -> Execution:
         try:
             execution.runner.create()
             console.connect(command, execution.handles)
-            descriptor.send_pidfd(command, execution.handles)
-            program.write_pid(command, execution.handles)
+            program.hand_over(command, execution.handles)
             execution.runner.start()
         except BaseException:
             execution.runner.undo()

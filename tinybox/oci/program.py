@@ -1,4 +1,4 @@
-"""What `create` and `exec` do alike for their program: complete its config.json, and write its pid for the engine."""
+"""What `create` and `exec` do alike for their program: complete its config.json, and hand its pid to the engine."""
 
 from __future__ import annotations
 
@@ -37,9 +37,14 @@ def complete(process: Process, command: CommandLine, root: str) -> Process:
     return {**process, "user": user, "env": environment}
 
 
-def write_pid(command: CommandLine, handles: Handles) -> None:
-    """Write the pid into --pid-file by rename(2): the engine may wait for the file, and must not see a part of it."""
-    path = command.value("pid-file")
-    if not path:
-        return
-    own_files.replace(path, str(handles.pid).encode(), 0o644)
+def hand_over(command: CommandLine, handles: Handles) -> None:
+    """Send a pidfd of the new process to --pidfd-socket, and write its pid into --pid-file.
+
+    The file is made by rename(2): the engine may wait for it, and must not see a part of it.
+    """
+    if command.value("pidfd-socket"):
+        from tinybox.oci import descriptor
+
+        descriptor.send_pidfd(command, handles)
+    if path := command.value("pid-file"):
+        own_files.replace(path, str(handles.pid).encode(), 0o644)

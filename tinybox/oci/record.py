@@ -16,7 +16,7 @@ import os
 import time
 
 from tinybox.errors import DamagedError, HostError, StateError, UsageError
-from tinybox.linux import ownership, proc
+from tinybox.linux import own_files, ownership, proc
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
@@ -100,10 +100,12 @@ class Record:
 
     def write(self, **changes: object) -> None:
         """Change the state and write state.json, whole or not at all."""
-        from tinybox.container.records import state_file
-
+        path = os.path.join(self.folder, "state.json")
         self.state.update(changes)
-        state_file.write(os.path.join(self.folder, "state.json"), self.state)  # type: ignore[arg-type]
+        try:
+            own_files.replace(path, json.dumps(self.state).encode())
+        except OSError as error:
+            raise StateError(path, f"cannot be written: {error.strerror}", "make room, then try again") from error
 
     def remove(self) -> None:
         """Remove the directory: the id is free again."""
@@ -156,17 +158,17 @@ def outline(config: Spec) -> Spec:
 
 def make(root: str, container: str) -> Record:
     """Make the record of a new container, and return it locked; StateError: the id exists already."""
-    _check(root, container)
     folder = os.path.join(root, container)
     try:
-        os.makedirs(root, 0o700, exist_ok=True)
-        ownership.check(root)
+        if not _check(root, container):
+            os.makedirs(root, 0o700, exist_ok=True)
+            ownership.check(root)
         os.mkdir(folder, 0o700)
     except OSError as error:
         if isinstance(error, FileExistsError) and os.path.isdir(root):
             raise StateError(f"container {container}", "container with given ID already exists") from error
         raise unusable(root, error) from error
-    return open_locked(root, container)
+    return _locked(root, container)
 
 
 def open_locked(root: str, container: str, *, damaged_too: bool = False) -> Record:
@@ -175,6 +177,11 @@ def open_locked(root: str, container: str, *, damaged_too: bool = False) -> Reco
     DamagedError: its state.json is damaged; with *damaged_too* the record then has no state.
     """
     _check(root, container)
+    entry = _locked(root, container)
+    return entry if damaged_too else entry.checked()
+
+
+def _locked(root: str, container: str) -> Record:
     folder = os.path.join(root, container)
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -192,8 +199,7 @@ def open_locked(root: str, container: str, *, damaged_too: bool = False) -> Reco
     if not same:  # removed while this command waited
         os.close(lock)
         raise missing(container)
-    entry = Record(root, container, lock)
-    return entry if damaged_too else entry.checked()
+    return Record(root, container, lock)
 
 
 def open_unlocked(root: str, container: str) -> Record:
@@ -234,8 +240,11 @@ def now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
 
 
-def _check(root: str, container: str) -> None:
-    """Refuse an invalid id, and a *root* that another user could have written: hooks in it would run as root."""
+def _check(root: str, container: str) -> bool:
+    """Return whether the directory *root* exists; refuse it if another user could have written it, or an invalid id.
+
+    Hooks that another user has written would run as root.
+    """
     if not container or container.startswith(".") or not set(container) <= ID_LETTERS:
         raise UsageError(f"container {container!r}", "is no id", "letters, digits, and _ + - .")
-    ownership.check(root)
+    return ownership.check(root)

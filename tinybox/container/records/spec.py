@@ -242,11 +242,13 @@ def check(config: Any) -> Spec:
 
 def misfit_of_annotations(annotations: Mapping[str, str]) -> str:
     """Return which of tinybox's *annotations*, which are all texts, has a value that it cannot have; "" if none has."""
-    from tinybox.container.records import shapes
-
     for key, text in annotations.items():
         name = key.removeprefix("tinybox.")
-        if name != key and name in shapes.ANNOTATIONS:
+        if name == key:
+            continue
+        from tinybox.container.records import shapes
+
+        if name in shapes.ANNOTATIONS:
             try:
                 document = json.loads(text)
                 wrong = json.misfit(document, shapes.ANNOTATIONS[name], key)
