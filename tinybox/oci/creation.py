@@ -81,15 +81,10 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
     entry = record.make(command.root(), command.arguments[0])
     creation = None
     try:
-        process = program.complete(config["process"], command, os.path.join(bundle, config["root"]["path"]))
+        wanted = completed(config, command, bundle)
         watched = not detached and not command.value("console-socket")
         handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=watched)
         keyring = "no-new-keyring" not in command.flags
-        wanted: Spec = {**config, "process": process}
-        if os.environ.get("NOTIFY_SOCKET"):
-            from tinybox.oci import notify
-
-            wanted = notify.passed_on(wanted)
         creation = Creation(entry, bundle, wanted, handles, keyring=keyring)
         adapt(creation)
         for warning in creation.runner.plan.warnings:
@@ -111,3 +106,14 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
             entry.remove()
         raise
     return creation
+
+
+def completed(config: Spec, command: CommandLine, bundle: str) -> Spec:
+    """Return *config* with the values that a runtime adds, and with the socket of the caller's manager, if any."""
+    process = program.complete(config["process"], command, os.path.join(bundle, config["root"]["path"]))
+    wanted: Spec = {**config, "process": process}
+    if os.environ.get("NOTIFY_SOCKET"):
+        from tinybox.oci import notify
+
+        return notify.passed_on(wanted)
+    return wanted
