@@ -186,7 +186,9 @@ def _annotations(request: Request) -> dict[str, str]:
     if options.get("rm"):
         annotations[spec.REMOVE] = "true"
     if any("image" in text for text in options.get("mount") or ()):
-        annotations |= mounts.of_images(request)
+        from tinybox.container.config import user_mounts
+
+        annotations |= user_mounts.of_images(request)
     return annotations | _labels(request) | _own_annotations(options)
 
 

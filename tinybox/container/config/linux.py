@@ -7,7 +7,7 @@ import os
 from tinybox.container.config import limits, option_values, security_option
 from tinybox.container.config.request import NAMESPACES
 from tinybox.errors import HostError, UsageError
-from tinybox.isolation import capabilities, idmap
+from tinybox.isolation import capabilities
 from tinybox.isolation.cgroups import group
 from tinybox.linux import quick_json as json
 
@@ -46,8 +46,10 @@ def linux(request: Request) -> Linux:
         "readonlyPaths": [] if request.privileged or asked.open_paths else READONLY,
     }
     if private_users:
+        from tinybox.isolation.allotment import FIRST, RANGE
+
         # The final range is chosen when the container gets its directory in the store; see id_ranges.py.
-        wanted["uidMappings"] = wanted["gidMappings"] = [{"containerID": 0, "hostID": idmap.FIRST, "size": idmap.RANGE}]
+        wanted["uidMappings"] = wanted["gidMappings"] = [{"containerID": 0, "hostID": FIRST, "size": RANGE}]
     sysctls = dict(
         option_values.pair("sysctl", text, "=", "write NAME=VALUE") for text in request.options.get("sysctl") or ()
     )

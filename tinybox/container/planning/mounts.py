@@ -121,7 +121,11 @@ def copy(handles: Handles, name: str, source: str, options: mounts.Options, maps
     For a source ``/proc/PID/root/...``, the copy is made in that process's mount namespace, because the kernel copies
     only mounts of the caller's namespace.
     """
-    userns = None if maps is None else root_filesystem.users(handles, *maps)
+    userns = None
+    if maps is not None:
+        from tinybox.container.planning import users
+
+        userns = users.namespace(handles, *maps)
     try:
         handles.trees[name] = _copied(source, options, userns)
     finally:

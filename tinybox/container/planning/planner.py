@@ -14,7 +14,6 @@ from tinybox.container.process.plan import Plan, Step
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import (
-    idmap,
     mounts,
     namespaces,
     rootfs,
@@ -25,7 +24,6 @@ from tinybox.linux.signals import signal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.task import Task
-    from tinybox.container.process.handles import Handles
 
 
 def plan(task: Task) -> Plan:
@@ -115,9 +113,9 @@ def open_namespaces(task: Task) -> list[Step]:
 def _make_child(task: Task, inside: list[Step], meanwhile: list[Step], classified: list[Step]) -> list[Step]:
     handles, steps = task.handles, [*program.trampoline(task), *_clone(task, inside), *program.reset_child(task)]
     if "user" in task.new:
-        uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
-        says = "Map the user and group ids of the box to ids of the host"
-        steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, handles, uids, gids))
+        from tinybox.container.planning import users
+
+        steps.append(users.id_maps(task))
     steps += [*cgroups.join_group(task), *classified, *oom_score(task), *network.move_devices(task)]
     connect, connected = network.connect(task)
     early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # such a name may contain a link's
@@ -184,10 +182,6 @@ def _made_by_clone(task: Task) -> list[str]:
     return [kind for kind in task.new if kind not in ("cgroup", "time")]
 
 
-def _write_maps(handles: Handles, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
-    idmap.write_maps(handles.pid, uids, gids)
-
-
 def _prepare_namespaces(task: Task) -> list[Step]:
     handles = task.handles
     steps = [
@@ -208,8 +202,9 @@ def _prepare_namespaces(task: Task) -> list[Step]:
     if "user" not in task.new:  # a new user namespace has no rights over those of the host: joined before, see _clone()
         steps += [join_step(task, kind) for kind in task.joined if kind not in ("pid", "user", "mount")]
     if task.userns:
-        says = "Become root of the new user namespace"
-        steps.append(Step("become-root", says, "user_namespaces(7)", idmap.become_root))
+        from tinybox.container.planning import users
+
+        steps.append(users.become_root())
     steps += program.join_keyring(task, new=True)
     if "cgroup" in task.new:
         says = "Make this control group the root of the control groups that the box sees"

@@ -11,7 +11,7 @@ import stat
 
 from tinybox.container.process.plan import Step
 from tinybox.errors import TinyboxError, UsageError
-from tinybox.isolation import device_files, idmap
+from tinybox.isolation import device_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,11 @@ def give_streams(handles: Handles, uid: int, userns: bool) -> None:
     stay to relay bytes (OCI's create), the streams are the engine's, and the user gets them, files as well: runc and
     crun do the same. A device keeps its owner; /dev/null is the box's own, and other devices are the host's.
     """
-    owner = idmap.outside(handles.pid, uid) if userns else uid
+    owner = uid
+    if userns:
+        from tinybox.isolation import idmap
+
+        owner = idmap.outside(handles.pid, uid)
     numbers = handles.relayed if handles.watched else range(3)
     for fd in {handles.streams[number] for number in numbers}:
         info = os.fstat(fd)
