@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.isolation.cgroups.group import Cgroup
 
 

@@ -10,7 +10,7 @@ from tinybox.linux import user_namespaces
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.config.request import Request
-    from tinybox.container.records.spec import Mount
+    from tinybox.container.records.spec_types import Mount
 
 OPTIONS = ("volume", "mount", "tmpfs", "volume_driver", "volumes_from", "ready_mounts")  # those that ask for mounts
 

@@ -12,7 +12,7 @@ from tinybox.isolation import overlay
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.config.request import Request
-    from tinybox.container.records.spec import Mount
+    from tinybox.container.records.spec_types import Mount
 
 
 def _place(path: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
     from tinybox.container.records.host import Host
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.isolation.cgroups.group import Setting
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
     from tinybox.isolation.resctrl import ClassOfService

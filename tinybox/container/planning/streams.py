@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
-    from tinybox.container.records.spec import Process
+    from tinybox.container.records.spec_types import Process
 
 
 _GIVEN = (stat.S_IFIFO, stat.S_IFREG, stat.S_IFSOCK)  # a device keeps its owner

@@ -54,20 +54,25 @@ def _staged(task: Task) -> dict[str, str]:
     return {str(number): layer for number, layer in enumerate(layers_of(task))} | {"bundle": task.bundle}
 
 
-def namespace(handles: Handles, uids: list[IDMapping], gids: list[IDMapping]) -> int:
-    """Return an fd of a user namespace with the box's id maps: the one that it joins, or a new one with these maps."""
-    joined = handles.namespace_fds.get("user")
-    return idmap.user_namespace(uids, gids) if joined is None else os.dup(joined)
+class Namespace:
+    """``with`` gives an fd of a user namespace with the box's id maps: the one that it joins, or a new one."""
+
+    def __init__(self, handles: Handles, uids: list[IDMapping], gids: list[IDMapping]) -> None:
+        self._joined, self._maps = handles.namespace_fds.get("user"), (uids, gids)
+
+    def __enter__(self) -> int:
+        self._fd = idmap.user_namespace(*self._maps) if self._joined is None else os.dup(self._joined)
+        return self._fd
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
 
 
 def copy_idmapped(handles: Handles, staged: dict[str, str], uids: list[IDMapping], gids: list[IDMapping]) -> None:
     """Copy the *staged* directories as idmapped, detached mounts, which the child will place; see mount_setattr(2)."""
-    userns = namespace(handles, uids, gids)
-    try:
+    with Namespace(handles, uids, gids) as userns:
         for name, path in staged.items():
             handles.trees[name] = mounts.copy_tree(path, mounts.Options(["bind"]), userns)
-    finally:
-        os.close(userns)
 
 
 def place_idmapped(handles: Handles, names: list[str]) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
 FOLDER = "/var/lib/tinybox-ids"
 _LAST = ".last"  # a link as well: its target is the first id of the range that was given last
