@@ -6,7 +6,7 @@ control group and clones the child; the child makes its mounts, changes its root
 
 from __future__ import annotations
 
-from tinybox.container.planning import cgroups, network, program, root_filesystem, streams
+from tinybox.container.planning import cgroups, labels, network, program, root_filesystem, streams
 from tinybox.container.planning import mounts as planned_mounts
 from tinybox.container.planning.task import layers_of
 from tinybox.container.process import child, init, spawn
@@ -86,21 +86,7 @@ def _check(task: Task) -> None:
     if task.shares_mounts and layers_of(task):
         cure = "an overlay needs a mount namespace of its own"
         raise UsageError("linux.namespaces: mount", "must be new if the root is made of layers", cure)
-    check_labels(task)
-
-
-def check_labels(task: Task) -> None:
-    """Raise HostError if the process has a label of a security module that is not active on this host."""
-    requested = {
-        "process.apparmorProfile": task.process.get("apparmorProfile"),
-        "process.selinuxLabel": task.process.get("selinuxLabel"),
-        "linux.mountLabel": task.linux.get("mountLabel"),
-    }
-    if any(requested.values()):
-        from tinybox.isolation import labels
-
-        for field in filter(requested.get, requested):
-            labels.check(field)
+    labels.check(task)
 
 
 def open_namespaces(task: Task) -> list[Step]:
@@ -118,7 +104,7 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step], classifie
         uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
         says = "Map the user and group ids of the box to ids of the host"
         steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, handles, uids, gids))
-    steps += [*cgroups.join_group(task), *classified, *oom_score(task), *network.move_devices(task)]
+    steps += [*cgroups.join_group(task), *classified, *cgroups.oom_score(task), *network.move_devices(task)]
     connect, connected = network.connect(task)
     early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # such a name may contain a link's
     return [
@@ -168,15 +154,6 @@ def _clocks(task: Task) -> list[Step]:
 def _joined_early(task: Task) -> list[str]:
     """Return the namespaces that the child joins before it is in a user namespace, or by being made in one."""
     return [kind for kind in task.joined if kind not in ("pid", "mount")]
-
-
-def oom_score(task: Task) -> list[Step]:
-    """Plan the process's OOM score, if config.json has ``process.oomScoreAdj``."""
-    score = task.process.get("oomScoreAdj")
-    if score is None:
-        return []
-    says = f"Set how likely the OOM killer ends the box's processes: {score}"
-    return [Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, task.handles, score)]
 
 
 def _made_by_clone(task: Task) -> list[str]:
