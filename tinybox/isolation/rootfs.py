@@ -66,19 +66,16 @@ def make_readonly(path: bytes = b"/") -> None:
     mount.mount_setattr(mount.AT_FDCWD, path, 0, attr_set=mount.MOUNT_ATTR_RDONLY)
 
 
-def _open_inside(path: str) -> int | None:
-    """Open *path* below the new root, to mount a cover on it; the container's links are followed; None: it is missing.
+def _open_inside(root: int, path: str) -> int | None:
+    """Open *path* below the new *root*, to mount a cover on it; the container's links are followed; None: no such file.
 
     TinyboxError: a link leads the path into /proc, whose files must stay the kernel's. Only a *path* that itself begins
     with /proc may be there.
     """
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         target = files.openat2(root, os.fsencode(path), os.O_PATH, _INSIDE)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    finally:
-        os.close(root)
     names_proc = os.path.normpath(f"/{path}").lstrip("/").startswith("proc/")
     if files.file_system(target) == files.PROC_SUPER_MAGIC and not names_proc:
         os.close(target)
@@ -91,30 +88,32 @@ def mask(paths: Sequence[str]) -> None:
     null = device_files.open_null()
     covers: set[tuple[int, int]] = set()  # a path may be given twice, or lead to a former one: one cover is enough
     try:
-        for path in paths:
-            target = _open_inside(path)
-            if target is None:
-                continue
-            try:
-                if _identity(target) not in covers:
-                    mount.move_mount(cover := _cover(target, null), target)
-                    covers.add(_identity(cover))
-                    os.close(cover)
-            finally:
-                os.close(target)
+        with inside.Root(b"/") as root:
+            for path in paths:
+                target = _open_inside(root, path)
+                if target is not None:
+                    try:
+                        _cover(target, null, covers)
+                    finally:
+                        os.close(target)
     finally:
         os.close(null)
 
 
-def _identity(fd: int) -> tuple[int, int]:
-    info = os.fstat(fd)
-    return info.st_dev, info.st_ino
-
-
-def _cover(target: int, null: int) -> int:
-    if stat.S_ISDIR(os.fstat(target).st_mode):
-        return mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["ro", "nosuid", "nodev", "noexec", "size=0k"]))
-    return mount.open_tree(null, b"", 0)
+def _cover(target: int, null: int, covers: set[tuple[int, int]]) -> None:
+    """Mount an empty directory, or the file *null*, on *target*, unless it is one of the *covers*; add the new one."""
+    info = os.fstat(target)
+    if (info.st_dev, info.st_ino) in covers:
+        return
+    if stat.S_ISDIR(info.st_mode):
+        options = mounts.Options(["ro", "nosuid", "nodev", "noexec", "size=0k"])
+        cover = mounts.new_filesystem(b"tmpfs", b"tmpfs", options)
+    else:
+        cover = mount.open_tree(null, b"", 0)
+    mount.move_mount(cover, target)
+    info = os.fstat(cover)
+    covers.add((info.st_dev, info.st_ino))
+    os.close(cover)
 
 
 def make_paths_readonly(paths: Sequence[str]) -> None:
@@ -122,17 +121,18 @@ def make_paths_readonly(paths: Sequence[str]) -> None:
 
     See mount_setattr(2). A path that does not exist is no error; one that is given twice is mounted once.
     """
-    for path in dict.fromkeys(map(os.path.normpath, paths)):
-        target = _open_inside(path)
-        if target is None:
-            continue
-        tree = mount.open_tree(target, b"")
-        try:
-            mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, attr_set=mount.MOUNT_ATTR_RDONLY)
-            mount.move_mount(tree, target)
-        finally:
-            os.close(tree)
-            os.close(target)
+    with inside.Root(b"/") as root:
+        for path in dict.fromkeys(map(os.path.normpath, paths)):
+            target = _open_inside(root, path)
+            if target is None:
+                continue
+            tree = mount.open_tree(target, b"")
+            try:
+                mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, attr_set=mount.MOUNT_ATTR_RDONLY)
+                mount.move_mount(tree, target)
+            finally:
+                os.close(tree)
+                os.close(target)
 
 
 def open_proc() -> int:

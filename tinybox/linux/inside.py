@@ -16,8 +16,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+HERE = b"."  # as a root: the working directory, which needs no descriptor of its own
+_AT_FDCWD = -100
 LINKS_MAX = 40  # as many as the kernel follows; see path_resolution(7)
 _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Root:
+    """A ``with`` block with a descriptor of the directory *root*; for HERE that is AT_FDCWD of openat(2)."""
+
+    def __init__(self, root: bytes) -> None:
+        self._root, self._fd = root, _AT_FDCWD
+
+    def __enter__(self) -> int:
+        if self._root != HERE:
+            self._fd = os.open(self._root, _PLACE)
+        return self._fd
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 def make(

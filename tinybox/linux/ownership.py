@@ -43,17 +43,20 @@ def check(path: str) -> bool:
     return not rest
 
 
-def check_inside(folder: str, names: tuple[str, ...]) -> None:
+def check_inside(folder: str, names: tuple[str, ...]) -> set[str]:
     """Raise HostError if another user can change one of the files *names* of the directory *folder*; see stat(2).
 
-    The directory itself was checked before. A file that does not exist is no error.
+    The directory itself was checked before. Returns the *names* that are there: a missing file is no error.
     """
+    found = set()
     for name in names:
         try:
             info = os.lstat(f"{folder}/{name}")
         except OSError:
             continue
         _judge(f"{folder}/{name}", info, 0, is_last=True)
+        found.add(name)
+    return found
 
 
 def is_private(fd: int) -> bool:

@@ -185,6 +185,8 @@ def _annotations(request: Request) -> dict[str, str]:
         annotations[spec.VOLUMES_FROM] = json.dumps(options["volumes_from"])
     if options.get("rm"):
         annotations[spec.REMOVE] = "true"
+        if "ready_mounts" not in options:  # of a build, whose files become a layer
+            annotations[spec.VOLATILE] = "true"
     if any("image" in text for text in options.get("mount") or ()):
         annotations |= mounts.of_images(request)
     return annotations | _labels(request) | _own_annotations(options)

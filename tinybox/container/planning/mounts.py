@@ -150,7 +150,7 @@ def steps(task: Task) -> list[Step]:
         *root_filesystem.steps(task),
         *[_mount(task, key, entry) for key, entry in entries(task).items()],
         *_devices(task),
-        *streams.steps(task.process, task.handles, task.root, console=True),
+        *streams.steps(task.process, task.handles, task.new_root, console=True),
         *_readonly(task),
     ]
 
@@ -160,7 +160,7 @@ def _readonly(task: Task) -> list[Step]:
     return [
         Step(
             f"readonly{key}", f"Make {entry['destination']} read-only; all is made in it by now", "mount_setattr(2)",
-            mounts.make_readonly, task.root, _normal(entry["destination"]),
+            mounts.make_readonly, task.new_root, _normal(entry["destination"]),
         )
         for key, entry in entries(task).items()
         if _is_readonly_later(task, entry, mounts.Options(entry.get("options", [])))
@@ -197,24 +197,24 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
     name = f"mount{key}"
     if options.remount:
         says = f"Change the mount at {destination}"
-        return Step(name, says, "mount_setattr(2)", mounts.remount, task.root, where, options)
+        return Step(name, says, "mount_setattr(2)", mounts.remount, task.new_root, where, options)
     source_inside = _inside(task, entry, options)
     if source_inside is not None:
         says = f"Bind {os.fsdecode(source_inside)} of the box at {destination}"
-        return Step(name, says, "open_tree(2)", mounts.bind_from_inside, task.root, where, source_inside, options)
+        return Step(name, says, "open_tree(2)", mounts.bind_from_inside, task.new_root, where, source_inside, options)
     if is_bind(entry, options) or _is_joined_proc(task, entry):
         says = f"Place the mount at {destination}"
-        return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.root)
+        return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.new_root)
     if kind == "cgroup":
         says = "Mount the box's own control group"
         if not task.host.hierarchies.roots():
             says = "Cover the control groups of the host: this box has none of its own"
         # Root of a new user namespace may mount it only in a cgroup namespace of its own.
         if "cgroup" not in task.new and ("cgroup" not in task.joined or "user" in task.new):
-            return Step(name, says, "cgroups(7)", visible_tree.bind_cgroups, task.root, where, task.cgroup, options)
+            return Step(name, says, "cgroups(7)", visible_tree.bind_cgroups, task.new_root, where, task.cgroup, options)
         return Step(
             name, says, "cgroups(7)", visible_tree.mount_cgroups,
-            task.root, where, task.host.hierarchies, task.cgroup.controllers, options,
+            task.new_root, where, task.host.hierarchies, task.cgroup.controllers, options,
         )  # fmt: skip
     label = task.linux.get("mountLabel")
     if label and kind in _LABELLED:
@@ -223,7 +223,7 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
     if _is_readonly_later(task, entry, options):
         options.attr_set &= ~mount.MOUNT_ATTR_RDONLY
     says = f"Make a new {kind} and place it at {destination}"
-    act = (mounts.mount_filesystem, task.root, where, os.fsencode(kind), source, options)
+    act = (mounts.mount_filesystem, task.new_root, where, os.fsencode(kind), source, options)
     return Step(name, says, "fsopen(2)", *act)
 
 
@@ -264,9 +264,9 @@ def _devices(task: Task) -> list[Step]:
     links = device_files.STANDARD_LINKS
     return [
         *listed,  # before the standard devices: one of these may be listed with another owner and mode
-        Step("devices", says, "open_tree(2)" if binds else "mknod(2)", make_standard_devices, task.root, binds),
+        Step("devices", says, "open_tree(2)" if binds else "mknod(2)", make_standard_devices, task.new_root, binds),
         Step("links", "Make the symbolic links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
-             device_files.make_links, task.root, links),
+             device_files.make_links, task.new_root, links),
     ]  # fmt: skip
 
 
@@ -277,22 +277,23 @@ def _has_new_dev(task: Task) -> bool:
 
 def make_standard_devices(root: bytes, userns: bool) -> None:
     """Make the devices that every container has, or in a user namespace bind the host's; see null(4) and mknod(2)."""
-    for name, numbers in device_files.STANDARD_DEVICES.items():
-        path = b"/dev/" + name.encode()
-        if userns:
-            device_files.bind_device(root, path, f"/dev/{name}")
-        else:
-            device_files.make_device(root, path, "c", numbers, 0o666, (0, 0))
+    if not userns:
+        device_files.make_standard_devices(root)
+        return
+    for name in device_files.STANDARD_DEVICES:
+        device_files.bind_device(root, b"/dev/" + name.encode(), f"/dev/{name}")
 
 
 def _device(task: Task, device: Device) -> Step:
     path, kind = device["path"].rstrip("/") or "/", device.get("type", "c")
     says = f"Make the device {path}"
     if (task.userns or task.host.rootless) and kind != "p":
-        return Step(f"device{path}", says, "open_tree(2)", device_files.bind_device, task.root, os.fsencode(path), path)
+        return Step(
+            f"device{path}", says, "open_tree(2)", device_files.bind_device, task.new_root, os.fsencode(path), path
+        )
     numbers = (device.get("major", 0), device.get("minor", 0))
     owner = (device.get("uid", 0), device.get("gid", 0))
     return Step(
         f"device{path}", says, "mknod(2)", device_files.make_device,
-        task.root, os.fsencode(path), kind, numbers, device.get("fileMode", 0o666) & 0o7777, owner,
+        task.new_root, os.fsencode(path), kind, numbers, device.get("fileMode", 0o666) & 0o7777, owner,
     )  # fmt: skip

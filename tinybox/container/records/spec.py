@@ -145,6 +145,7 @@ USER = "tinybox.user"  # the text of --user; absent if the user is the image's
 GROUP_ADD = "tinybox.group-add"  # JSON: a list, as --group-add was written
 INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
+VOLATILE = "tinybox.volatile"  # its files need not outlive a crash of the host: they are removed at its end
 CIDFILE = "tinybox.cidfile"  # as --cidfile was written
 CGROUP_PARENT = "tinybox.cgroup-parent"  # the path of the group in which its group is, without a leading slash
 OPTION_VOLUMES = "tinybox.option-volumes"  # JSON: the directories of its volumes that have options
