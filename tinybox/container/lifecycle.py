@@ -15,6 +15,7 @@ from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import StateError, TinyboxError
+from tinybox.isolation import overlay
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.linux import files
 
@@ -213,6 +214,8 @@ def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_
         from tinybox.container.records import id_ranges
 
         id_ranges.release(paths, container)
+    if spec.VOLATILE in annotations:
+        overlay.remove_mark(os.path.join(paths.bundle(container), "work"))
     files.remove_tree(paths.bundle(container))
 
 

@@ -55,6 +55,12 @@ def make_standard_devices(root: bytes) -> None:
     make_devices(root, b"/dev", [(name.encode(), "c", both, 0o666, (0, 0)) for name, both in STANDARD_DEVICES.items()])
 
 
+def bind_standard_devices(root: bytes) -> None:
+    """Bind-mount the host's devices of these names, as root of a user namespace may not make any; see mknod(2)."""
+    for name in STANDARD_DEVICES:
+        bind_device(root, b"/dev/" + name.encode(), f"/dev/{name}")
+
+
 def make_devices(root: bytes, folder: bytes, nodes: Iterable[Node]) -> None:
     """Make device files in the directory *folder* inside *root*; see `make_device`."""
     parent = mounts.open_target(root, folder, directory=True)

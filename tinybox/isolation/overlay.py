@@ -72,13 +72,21 @@ def mount_overlay(
         try:
             _mount(layers, target, options_of)
         except SyscallError:
-            if not volatile or not os.path.lexists(mark := f"{work}/work/incompat"):
+            if not volatile or not os.path.lexists(f"{work}/work/incompat"):
                 raise
-            files.remove_tree(mark)  # of a former volatile mount, by which overlayfs refuses a new one
+            remove_mark(work)
             _mount(layers, target, options_of)
     except SyscallError as error:
         cure = "put the store on ext4, xfs, btrfs or tmpfs: --root DIR or TINYBOX_ROOT"
         raise HostError(f"overlay on {os.path.dirname(upper)}", str(error), cure) from error
+
+
+def remove_mark(work: str) -> None:
+    """Remove what a volatile mount has left in its *work* directory, by which overlayfs refuses a later mount."""
+    mark = f"{work}/work/incompat/volatile"
+    files.discard(f"{mark}/dirty")
+    for folder in (mark, os.path.dirname(mark)):
+        files.discard(folder, remove=os.rmdir)
 
 
 def mount_merged(layers: Sequence[str], target: str) -> None:

@@ -85,35 +85,54 @@ def _open_inside(root: int, path: str) -> int | None:
 
 def mask(paths: Sequence[str]) -> None:
     """Cover each file with /dev/null and each directory with an empty read-only tmpfs: OCI's ``linux.maskedPaths``."""
-    null = device_files.open_null()
-    covers: set[tuple[int, int]] = set()  # a path may be given twice, or lead to a former one: one cover is enough
+    covers = _Covers()
     try:
         with inside.Root(b"/") as root:
             for path in paths:
                 target = _open_inside(root, path)
                 if target is not None:
                     try:
-                        _cover(target, null, covers)
+                        covers.put(target)
                     finally:
                         os.close(target)
     finally:
-        os.close(null)
+        covers.close()
 
 
-def _cover(target: int, null: int, covers: set[tuple[int, int]]) -> None:
-    """Mount an empty directory, or the file *null*, on *target*, unless it is one of the *covers*; add the new one."""
-    info = os.fstat(target)
-    if (info.st_dev, info.st_ino) in covers:
-        return
-    if stat.S_ISDIR(info.st_mode):
-        options = mounts.Options(["ro", "nosuid", "nodev", "noexec", "size=0k"])
-        cover = mounts.new_filesystem(b"tmpfs", b"tmpfs", options)
-    else:
-        cover = mount.open_tree(null, b"", 0)
-    mount.move_mount(cover, target)
-    info = os.fstat(cover)
-    covers.add((info.st_dev, info.st_ino))
-    os.close(cover)
+class _Covers:
+    """What covers masked paths: /dev/null for files, and one empty, read-only tmpfs for all directories.
+
+    A path may be given twice, or lead to a former one: what is a cover already gets no other one.
+    """
+
+    def __init__(self) -> None:
+        self._null, self._empty = device_files.open_null(), -1
+        self._known = {_identity(os.fstat(self._null))}
+
+    def put(self, target: int) -> None:
+        """Cover the file or directory *target*; see move_mount(2)."""
+        info = os.fstat(target)
+        if _identity(info) in self._known:
+            return
+        is_directory = stat.S_ISDIR(info.st_mode)
+        if is_directory and self._empty < 0:
+            options = mounts.Options(["ro", "nosuid", "nodev", "noexec", "size=0k"])
+            self._empty = mounts.new_filesystem(b"tmpfs", b"tmpfs", options)
+            self._known.add(_identity(os.fstat(self._empty)))
+            mount.move_mount(self._empty, target)  # only a mount that is placed can be copied, before Linux 6.15
+            return
+        cover = mount.open_tree(self._empty if is_directory else self._null, b"", 0)
+        mount.move_mount(cover, target)
+        os.close(cover)
+
+    def close(self) -> None:
+        """Close both descriptors."""
+        for fd in {self._null, self._empty} - {-1}:
+            os.close(fd)
+
+
+def _identity(info: os.stat_result) -> tuple[int, int]:
+    return info.st_dev, info.st_ino
 
 
 def make_paths_readonly(paths: Sequence[str]) -> None:

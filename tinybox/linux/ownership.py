@@ -78,7 +78,7 @@ def _judge_owner(path: str, info: os.stat_result, top: int) -> None:
 
     The owner of / is the host's root, even if this user namespace shows it as nobody.
     """
-    if info.st_uid not in (0, os.geteuid(), top):
+    if info.st_uid != 0 and info.st_uid not in (os.geteuid(), top):
         raise _distrusted(path, f"belongs to the user {info.st_uid}", f"chown -h root {path}")
 
 

@@ -50,7 +50,7 @@ def parent_steps(task: Task) -> list[Step]:
             source = os.path.join(task.bundle, entry["source"])
             if _inside(task, entry, options) is not None:
                 continue  # the child binds it: a former mount may make it
-            if not os.path.lexists(source) and _is_of_volume_option(task, source):
+            if _is_of_volume_option(task, source) and not os.path.lexists(source):
                 says = f"Make the directory {source}, which -v names"
                 steps.append(Step(f"make{key}", says, "mkdir(2)", make_directory, source))
             says = f"Copy the mount at {source} as a detached mount"
@@ -163,17 +163,22 @@ def _readonly(task: Task) -> list[Step]:
             mounts.make_readonly, task.new_root, _normal(entry["destination"]),
         )
         for key, entry in entries(task).items()
-        if _is_readonly_later(task, entry, mounts.Options(entry.get("options", [])))
+        if entry.get("type") == "tmpfs" and _is_readonly_later(task, entry, mounts.Options(entry.get("options", [])))
     ]  # fmt: skip
 
 
 def _is_readonly_later(task: Task, entry: Mount, options: mounts.Options) -> bool:
     """Return whether a new file system is read-only only when the devices and mount points in it have been made."""
-    if entry.get("type") != "tmpfs" or options.bind or options.remount:
+    if (
+        entry.get("type") != "tmpfs"
+        or options.bind
+        or options.remount
+        or not options.attr_set & mount.MOUNT_ATTR_RDONLY
+    ):
         return False
     where = _normal(entry["destination"])
     last = [other for other in task.config.get("mounts", []) if _normal(other["destination"]) == where][-1]
-    return last is entry and bool(options.attr_set & mount.MOUNT_ATTR_RDONLY)
+    return last is entry
 
 
 def _inside(task: Task, entry: Mount, options: mounts.Options) -> bytes | None:
@@ -262,9 +267,10 @@ def _devices(task: Task) -> list[Step]:
     binds = task.userns or task.host.rootless
     says = f"{'Bind' if binds else 'Make'} the standard devices: null zero full random urandom tty"
     links = device_files.STANDARD_LINKS
+    act = device_files.bind_standard_devices if binds else device_files.make_standard_devices
     return [
         *listed,  # before the standard devices: one of these may be listed with another owner and mode
-        Step("devices", says, "open_tree(2)" if binds else "mknod(2)", make_standard_devices, task.new_root, binds),
+        Step("devices", says, "open_tree(2)" if binds else "mknod(2)", act, task.new_root),
         Step("links", "Make the symbolic links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
              device_files.make_links, task.new_root, links),
     ]  # fmt: skip
@@ -273,15 +279,6 @@ def _devices(task: Task) -> list[Step]:
 def _has_new_dev(task: Task) -> bool:
     on_dev = [entry for entry in task.config.get("mounts", []) if _normal(entry["destination"]) == b"/dev"]
     return not on_dev or on_dev[-1].get("type") == "tmpfs"
-
-
-def make_standard_devices(root: bytes, userns: bool) -> None:
-    """Make the devices that every container has, or in a user namespace bind the host's; see null(4) and mknod(2)."""
-    if not userns:
-        device_files.make_standard_devices(root)
-        return
-    for name in device_files.STANDARD_DEVICES:
-        device_files.bind_device(root, b"/dev/" + name.encode(), f"/dev/{name}")
 
 
 def _device(task: Task, device: Device) -> Step:

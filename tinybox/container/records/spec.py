@@ -180,8 +180,9 @@ def labels(annotations: dict[str, str]) -> dict[str, str]:
 
 def mounts_of_volumes(config: Spec, paths: Paths) -> list[Mount]:
     """Return the mounts of *config* whose source is a volume of the store: ROOT/volumes/NAME/_data."""
-    mounts = config.get("mounts", [])
-    return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry.get("source", ""))) == paths.volumes]
+    below = f"{paths.volumes}/"
+    sources = [(entry.get("source", ""), entry) for entry in config.get("mounts", [])]
+    return [each for path, each in sources if path.startswith(below) and path.count("/", len(below)) == 1]
 
 
 def has_other_users(config: Spec) -> bool:

@@ -88,7 +88,8 @@ def hierarchies(mountinfo: str | None = None, v2_controllers: str | None = None)
         return Hierarchies(given, proc.text(f"{given}/cgroup.controllers").split(), {}) if given else NONE
     unified: str | None = None
     v1: dict[str, str] = {}
-    mounts = proc.mountinfo(proc.text("/proc/self/mountinfo") if mountinfo is None else mountinfo)
+    lines = (proc.text("/proc/self/mountinfo") if mountinfo is None else mountinfo).splitlines()
+    mounts = [proc.Mount(line) for line in lines if " - cgroup" in line]
     for mount in sorted(mounts, key=lambda mount: mount.root != "/"):  # sorted() keeps the order of equals
         if mount.type == "cgroup2":
             unified = unified or mount.point
