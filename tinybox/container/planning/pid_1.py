@@ -5,7 +5,8 @@ from __future__ import annotations
 from tinybox.container.planning import seccomp
 from tinybox.container.process import child, init
 from tinybox.container.process.plan import Step
-from tinybox.linux import native_init, process, user_namespaces
+from tinybox.linux import process, user_namespaces
+from tinybox.linux.machine_code import native_init
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def filter_of_pid_1(task: Task, planned: init.Program, *, waits: bool) -> list[S
 
 
 def native(mode: str, handles: Handles) -> list[Step]:
-    """Plan the native init; see linux/native_init.py."""
+    """Plan the native init; see linux/machine_code/native_init.py."""
     content = native_init.program(forward=mode == init.FORWARD)
     says = "Make PID 1's program of 300 bytes, so that no file of the host is mapped there"
     return [Step("native-init", says, "memfd_create(2)", init.make_native, handles, content)]

@@ -30,7 +30,8 @@ import os
 
 from tinybox.container.process import interpreters
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError
-from tinybox.linux import trampoline, waiting
+from tinybox.linux import waiting
+from tinybox.linux.machine_code import trampoline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class SyncPipes:
         self.send(ERROR, *(os.fsencode(text.replace("\n", " ")) for text in texts))
 
     def announce(self, program: str, lacking: str = "") -> None:
-        """Begin the message that execve(2) of *program* is refused; see refuse() and linux/trampoline.py.
+        """Begin the message that execve(2) of *program* is refused; see refuse() and linux/machine_code/trampoline.py.
 
         *lacking* is the interpreter that is the likely reason for that, or "".
         """
