@@ -129,7 +129,7 @@ def test_python_stays_if_an_area_of_the_kernel_s_cannot_be_ended(tmp_path: Path)
 
 
 def test_memory_moves_to_a_file(tmp_path: Path, machine: str) -> None:
-    """The code writes two areas to a file and maps it there: what is written to memory later does not reach the file.
+    """The code writes two areas to a file and maps it there: later writes to the memory do not reach the file.
 
     It returns the address of the row at which it stops. The control is a file that may only be read: the first one.
     """
@@ -217,11 +217,14 @@ def test_a_process_waits_without_its_memory(disk: Path, monkeypatch: pytest.Monk
 
 
 def test_a_large_memory_stays(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With more memory than MOST, and in a directory of memory, nothing is moved, and there is no wait."""
+    """With more memory than MOST, a full disk, or in a directory of memory, nothing is moved, and there is no wait."""
     assert not own_swap.wait("/dev/shm", [], None)
     monkeypatch.setattr(own_swap, "MOST", 4096)
     assert not own_swap.wait(str(disk), [], None)
     assert not own_swap.wait(str(disk / "no such"), [], None)
+    monkeypatch.setattr(own_swap, "MOST", 1 << 30)
+    monkeypatch.setattr(own_swap, "LEFT", 1 << 60)
+    assert not own_swap.wait(str(disk), [], None)
 
 
 def test_areas_are_read_from_maps() -> None:

@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from tinybox.container import lifecycle
 from tinybox.container.config import joined
 from tinybox.container.config.restart_policy import Policy
-from tinybox.container.monitor import attach_protocol, health
+from tinybox.container.monitor import attach_protocol, health, resting
 from tinybox.container.monitor.log import opened, target_of
 from tinybox.container.monitor.stream_hub import StreamHub
 from tinybox.container.process import wait_loop
@@ -31,7 +31,6 @@ from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.container.records import spec, state
 from tinybox.errors import StateError, TinyboxError
 from tinybox.linux import descriptors, own_memory, user_namespaces
-from tinybox.linux.machine_code import own_swap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import Ending, Signals, WaitLoop
 
 STARTED = b"started"
-QUIET, LONGER = 1.0, 8  # seconds until the monitor waits without its memory, and how many times longer the next time
 # The descriptors of the Python program that uses tinybox as a library (descriptors.open_now), in the thread that starts
 # a container: its monitor closes them. A socket of the program would otherwise stay open as long as the container runs.
 STRANGERS: ContextVar[dict[int, tuple[int, int]]] = ContextVar("strangers", default={})  # noqa: B039  it is only read
@@ -170,20 +168,10 @@ def watch(watching: WaitLoop, container: Container, streams: StreamHub) -> None:
     if check is not None:
         check.attend(watching)
     if not STRANGERS.get():  # the memory of a Python program that uses tinybox as a library is not for a disk
-        watching.after(QUIET, lambda: rest(watching, container, QUIET))
+        resting.plan(watching, container.bundle)
     streams.watch(watching)
     if check is not None:
         check.close()
-
-
-def rest(watching: WaitLoop, container: Container, pause: float) -> None:
-    """Wait for the next event without this process's memory, which is in a file meanwhile; see own_swap.py.
-
-    After the event the memory is in use again, and this is repeated after a longer *pause*: a container that has much
-    to do costs few writes.
-    """
-    if own_swap.wait(container.bundle, watching.masks.items(), watching.timeout()):
-        watching.after(pause * LONGER, lambda: rest(watching, container, pause * LONGER))
 
 
 def note(container: Container, **changes: object) -> None:

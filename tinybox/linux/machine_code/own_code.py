@@ -22,7 +22,7 @@ _munmap = Syscall("munmap", ctypes.c_size_t, ctypes.c_size_t)
 
 
 def pages(size: int) -> int:
-    """Return the bytes of the whole pages that hold *size* bytes."""
+    """Return the bytes of the whole pages that hold *size* bytes; see getpagesize(2)."""
     return -(-size // PAGE) * PAGE
 
 
@@ -36,7 +36,7 @@ def put(code: bytes, room: int = 0) -> int:
     _mmap(PLACE, size + pages(room), _PROT_READ | _PROT_WRITE, flags, -1, 0)
     try:
         ctypes.memmove(PLACE, code, len(code))
-        _mprotect(PLACE, size, _PROT_READ | _PROT_EXEC)  # this also makes the processor of aarch64 read it anew
+        _mprotect(PLACE, size, _PROT_READ | _PROT_EXEC)  # this also makes the processor of aarch64 read it again
     except OSError:
         _munmap(PLACE, size + pages(room))
         raise
@@ -44,7 +44,7 @@ def put(code: bytes, room: int = 0) -> int:
 
 
 def call(*arguments: int) -> int:
-    """Call the code at PLACE with these *arguments*, and return its result; PyDLL of ctypes calls functions so, too."""
+    """Call the code at PLACE with these *arguments*, and return its result; mprotect(2) has made it executable."""
     function = ctypes.PYFUNCTYPE(ctypes.c_size_t, *(ctypes.c_long for _ in arguments))(PLACE)
     result: int = function(*arguments)
     return result

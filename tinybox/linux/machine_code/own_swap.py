@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST = 32 << 20  # bytes; a process with more memory keeps it
+LEFT = 256 << 20  # bytes that are free on the disk: the last ones are not for this
 _ROW = struct.Struct("<QQQQ")  # address, length, offset in the file, PROT_READ | PROT_WRITE
 _POLLFD = struct.Struct("<ihh")  # fd, events, and the events that have happened
 _TIMESPEC = struct.Struct("<QQ")  # seconds, nanoseconds
@@ -31,14 +32,18 @@ def wait(folder: str, events: Iterable[tuple[int, int]], milliseconds: float | N
     """Move this process's memory, except its stack, to a file in *folder*, and wait for one of the *events*; poll(2).
 
     Each event is a file descriptor and a mask. With None, the wait has no limit. Return whether the memory was moved:
-    if the kernel or the file system refuses it, or if it is more than MOST, return at once. No other thread may run.
+    if the kernel or the file system refuses it, if it is more than MOST, or if the disk has less than LEFT, return at
+    once. No other thread may run.
     """
     try:
         fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError:
         return False
     try:
-        return files.file_system(fd) not in IN_MEMORY and _wait(fd, events, milliseconds)
+        disk = os.fstatvfs(fd)
+        if files.file_system(fd) in IN_MEMORY or disk.f_bavail * disk.f_frsize < LEFT:
+            return False
+        return _wait(fd, events, milliseconds)
     except OSError:
         return False
     finally:
@@ -96,48 +101,50 @@ def program(machine: str = "") -> bytes:
     return {"x86_64": _x86_64, "aarch64": _aarch64}[machine or os.uname().machine]()
 
 
+_X86_64 = (
+    "53                ",  # push rbx
+    "55                ",  # push rbp
+    "48 89 fb          ",  # mov rbx, rdi                   the row
+    "89 f5             ",  # mov ebp, esi                   the fd
+    "48 8b 33          ",  # next: mov rsi, [rbx]           its address
+    "48 8b 53 08       ",  # mov rdx, [rbx + 8]             its length
+    "48 85 d2          ",  # test rdx, rdx
+    "74 3d             ",  # jz wait
+    "4c 8b 53 10       ",  # mov r10, [rbx + 16]            its offset
+    "89 ef             ",  # mov edi, ebp
+    "b8 12 00 00 00    ",  # mov eax, SYS_pwrite64
+    "0f 05             ",  # syscall
+    "48 3b 43 08       ",  # cmp rax, [rbx + 8]
+    "75 45             ",  # jne end                        an error, or no more room
+    "48 8b 3b          ",  # mov rdi, [rbx]
+    "48 8b 73 08       ",  # mov rsi, [rbx + 8]
+    "48 8b 53 18       ",  # mov rdx, [rbx + 24]            its protection
+    "41 ba 12 00 00 00 ",  # mov r10d, MAP_PRIVATE | MAP_FIXED
+    "41 89 e8          ",  # mov r8d, ebp
+    "4c 8b 4b 10       ",  # mov r9, [rbx + 16]
+    "b8 09 00 00 00    ",  # mov eax, SYS_mmap
+    "0f 05             ",  # syscall
+    "48 3b 03          ",  # cmp rax, [rbx]
+    "75 21             ",  # jne end
+    "48 83 c3 20       ",  # add rbx, 32
+    "eb b7             ",  # jmp next
+    "48 8b 3b          ",  # wait: mov rdi, [rbx]           what to wait for
+    "48 8b 73 10       ",  # mov rsi, [rbx + 16]            how many there are
+    "48 8b 53 18       ",  # mov rdx, [rbx + 24]            how long
+    "45 31 d2          ",  # xor r10d, r10d                 with the same signal mask
+    "41 b8 08 00 00 00 ",  # mov r8d, 8
+    "b8 0f 01 00 00    ",  # mov eax, SYS_ppoll
+    "0f 05             ",  # syscall
+    "48 89 d8          ",  # end: mov rax, rbx
+    "5d                ",  # pop rbp
+    "5b                ",  # pop rbx
+    "c3                ",  # ret
+)
+
+
 def _x86_64() -> bytes:
     """Return the code for x86-64; see syscall(2) for the registers."""
-    lines = (
-        "53                ",  # push rbx
-        "55                ",  # push rbp
-        "48 89 fb          ",  # mov rbx, rdi                   the row
-        "89 f5             ",  # mov ebp, esi                   the fd
-        "48 8b 33          ",  # next: mov rsi, [rbx]           its address
-        "48 8b 53 08       ",  # mov rdx, [rbx + 8]             its length
-        "48 85 d2          ",  # test rdx, rdx
-        "74 3d             ",  # jz wait
-        "4c 8b 53 10       ",  # mov r10, [rbx + 16]            its offset
-        "89 ef             ",  # mov edi, ebp
-        "b8 12 00 00 00    ",  # mov eax, SYS_pwrite64
-        "0f 05             ",  # syscall
-        "48 3b 43 08       ",  # cmp rax, [rbx + 8]
-        "75 45             ",  # jne end                        an error, or no more room
-        "48 8b 3b          ",  # mov rdi, [rbx]
-        "48 8b 73 08       ",  # mov rsi, [rbx + 8]
-        "48 8b 53 18       ",  # mov rdx, [rbx + 24]            its protection
-        "41 ba 12 00 00 00 ",  # mov r10d, MAP_PRIVATE | MAP_FIXED
-        "41 89 e8          ",  # mov r8d, ebp
-        "4c 8b 4b 10       ",  # mov r9, [rbx + 16]
-        "b8 09 00 00 00    ",  # mov eax, SYS_mmap
-        "0f 05             ",  # syscall
-        "48 3b 03          ",  # cmp rax, [rbx]
-        "75 21             ",  # jne end
-        "48 83 c3 20       ",  # add rbx, 32
-        "eb b7             ",  # jmp next
-        "48 8b 3b          ",  # wait: mov rdi, [rbx]           what to wait for
-        "48 8b 73 10       ",  # mov rsi, [rbx + 16]            how many there are
-        "48 8b 53 18       ",  # mov rdx, [rbx + 24]            how long
-        "45 31 d2          ",  # xor r10d, r10d                 with the same signal mask
-        "41 b8 08 00 00 00 ",  # mov r8d, 8
-        "b8 0f 01 00 00    ",  # mov eax, SYS_ppoll
-        "0f 05             ",  # syscall
-        "48 89 d8          ",  # end: mov rax, rbx
-        "5d                ",  # pop rbp
-        "5b                ",  # pop rbx
-        "c3                ",  # ret
-    )
-    return bytes.fromhex("".join(lines))
+    return bytes.fromhex("".join(_X86_64))
 
 
 def _aarch64() -> bytes:
