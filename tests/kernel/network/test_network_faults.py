@@ -21,7 +21,7 @@ from tests.support.second_host import ip
 from tests.support.slowness import SLOWNESS
 from tinybox.container.network import definitions, pools
 from tinybox.container.records.paths import Paths
-from tinybox.isolation.network import firewall
+from tinybox.linux.sockets import nftables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,17 +36,26 @@ KILLED = "tinybox: network: the process that makes the network links was killed\
 OWN = ("ports", "addresses", "names", "network", "await-network")
 
 
+def libraries(program: str) -> dict[str, str]:
+    """Return the shared libraries of a *program*, by name, each with its path; see ldd(1)."""
+    shown = subprocess.run(["ldd", program], capture_output=True, text=True, check=True, timeout=20 * SLOWNESS).stdout
+    return {words[0]: words[2] for line in shown.splitlines() if len(words := line.split()) > 3 and words[1] == "=>"}
+
+
 @contextlib.contextmanager
 def unfirewalled(tinybox: Command, name: str, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a box called *name*; once it runs, make nft(8) fail for its owner, in a mount namespace of its own."""
+    """Run a box called *name*; once it runs, take libnftables from its owner, and make nft(8) fail.
+
+    The owner has a mount namespace of its own, where both files are another program.
+    """
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     command = ["unshare", "--mount", tinybox.path, "run", "--name", name, *words]
     with subprocess.Popen(command, env=tinybox.environment, text=True, **pipes) as process:  # type: ignore[call-overload]
         state = Path(tinybox.root, "run", name, "state.json")
         until(lambda: state.exists() and json.loads(state.read_text())["status"] == "running")
-        false, nft = shutil.which("false"), os.path.realpath(firewall.program())
-        there = ["nsenter", f"--mount=/proc/{process.pid}/ns/mnt"]
-        subprocess.run([*there, "mount", "--bind", str(false), nft], check=True, timeout=20 * SLOWNESS)
+        there = ["nsenter", f"--mount=/proc/{process.pid}/ns/mnt", "mount", "--bind", str(shutil.which("false"))]
+        for file in (nftables.program(), libraries(nftables.program())[nftables.LIBRARY]):
+            subprocess.run([*there, os.path.realpath(file)], check=True, timeout=20 * SLOWNESS)
         yield process
 
 
