@@ -185,6 +185,7 @@ def sweep() -> None:
         return
     if paths.with_run_directory():
         sweeping.sweep(paths, host.read(paths.cache))
+    sweeping.finish_removals()
     tidying.tidy(paths.root)
 
 

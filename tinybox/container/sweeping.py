@@ -44,6 +44,17 @@ def sweep(paths: Paths, host: Host) -> list[str]:
     return swept
 
 
+def finish_removals() -> None:
+    """Remove the network links that a killed link remover has left; see network/link_remover.py."""
+    from tinybox.container.network import link_remover, pools
+
+    if os.path.exists(f"{pools.folder()}/{link_remover.NOTE}"):
+        from tinybox.container.network.host_bridges import HostBridges
+
+        with HostBridges():
+            pass
+
+
 def _disconnect(paths: Paths, container: str) -> list[tuple[str, str]]:
     from tinybox.container.network import endpoints
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 
 from tinybox import explain
-from tinybox.container.network import addresses, pools, published_ports, subnets
+from tinybox.container.network import addresses, link_remover, pools, published_ports, subnets
 from tinybox.container.records import naming
 from tinybox.errors import HostError, StepError
-from tinybox.isolation.network import conntrack, firewall, interfaces, removal
+from tinybox.isolation.network import conntrack, firewall, interfaces
 from tinybox.linux import user_namespaces
 from tinybox.linux.locks import lock_file
 from tinybox.linux.sockets.nftables import Nftables
@@ -41,6 +41,7 @@ class HostBridges:
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         os.set_inheritable(self._fd, True)  # the program nft(8), too, holds the lock: it goes on if tinybox is killed
         lock_file(self._fd)
+        link_remover.finish(self.path)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,8 +115,8 @@ class HostBridges:
             os.close(os.open(f"{self.path}/.forwarding{version}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             interfaces.set_parameter(FORWARDING[version], "1")
 
-    def disconnect(self, owner: str, endpoints: list[Endpoint]) -> None:
-        """Undo `connect`, also one that was interrupted.
+    def disconnect(self, owner: str, endpoints: list[Endpoint], *, meanwhile: bool = False) -> None:
+        """Undo `connect`, also one that was interrupted; *meanwhile*: a child removes the links, see link_remover.py.
 
         A bridge is removed with its last box, the firewall's table and forwarding with the last box of the host.
         """
@@ -124,10 +125,11 @@ class HostBridges:
             try:
                 self._close_firewall(nft, owner, endpoints, unused)
             finally:
-                for bridge in unused:
-                    removal.remove_bridge(bridge)
-                for end in endpoints:
-                    removal.remove_link(end.link)
+                links = [end.link for end in endpoints]
+                if meanwhile:
+                    link_remover.begin(self.path, unused, links, (self._fd, nft.socket))
+                else:
+                    link_remover.remove(unused, links)
 
     def _close_firewall(self, nft: Nftables, owner: str, endpoints: list[Endpoint], unused: set[str]) -> None:
         """Remove the rules of a box for these *endpoints* and for the bridges that are *unused* without it."""

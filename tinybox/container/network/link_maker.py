@@ -73,7 +73,7 @@ def _work(pipes: SyncPipes) -> NoReturn:
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, init.SIGNALS)  # a Ctrl-C is for the box; this process ends by its pipe
         process.set_name(b"tinybox:links")
-        _close_inherited(pipes)
+        descriptors.keep_only((pipes.gate, pipes.report, *explain.kept))  # not its parent's locks and pipes
         order = os.read(pipes.gate, _ORDER_MAX)
         explain.listeners[:] = listeners
         if order:
@@ -83,19 +83,6 @@ def _work(pipes: SyncPipes) -> NoReturn:
     except BaseException as error:  # noqa: BLE001  any error must be reported to the parent
         pipes.send_error(error)
     os._exit(0)
-
-
-def _close_inherited(pipes: SyncPipes) -> None:
-    """Close the inherited fds except this side of the *pipes*: locks and pipes must not stay open after the parent."""
-    devnull = os.open(os.devnull, os.O_RDWR)
-    for fd in range(3):
-        os.dup2(devnull, fd)
-    first = 3
-    for fd in sorted((pipes.gate, pipes.report, *explain.kept)):
-        if fd > first:
-            descriptors.close_range(first, fd - 1)
-        first = fd + 1
-    descriptors.close_range(first)
 
 
 def connect(owner: str, pid: int, only: str = "") -> None:

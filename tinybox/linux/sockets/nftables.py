@@ -23,17 +23,17 @@ PROGRAMS = ("/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft")
 class Nftables:
     """A context manager that carries out scripts, each whole or not at all; HostError: this host has no nftables.
 
-    When libnftables closes its socket, the kernel frees what was deleted by it, and for this waits until no processor
+    When libnftables closes its *socket*, the kernel frees what was deleted by it, and for this waits until no processor
     can still use it (an RCU grace period, 5 to 20 ms). A caller that has to wait for links as well waits for both at
-    the same time if it closes this last.
+    the same time if it closes this last. If a child has this file, too, the child waits.
     """
 
     def __init__(self) -> None:
-        self._library, self._context = _library(), None
+        self._library, self._context, self.socket = _library(), None, -1
         if self._library is None:
             program()
             return
-        _check_kernel()
+        self.socket = _lowest_socket()
         self._context = self._library.nft_ctx_new(0)
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
@@ -81,10 +81,14 @@ def _library() -> Any:
     return library
 
 
-def _check_kernel() -> None:
-    """Raise HostError if the kernel has no nfnetlink: nft_ctx_new() of libnftables would end this process then."""
+def _lowest_socket() -> int:
+    """Return the number that the next socket will have, of which libnftables does not tell its caller.
+
+    HostError: the kernel has no nfnetlink, and nft_ctx_new() of libnftables would end this process.
+    """
     try:
-        netlink.NetlinkSocket(netlink.NETFILTER).close()
+        with netlink.NetlinkSocket(netlink.NETFILTER) as probe:
+            return probe.fileno()
     except OSError as error:
         raise HostError("nftables", f"the kernel has no nfnetlink: {error.strerror}", _CURE) from error
 
