@@ -51,14 +51,14 @@ def kill_helper_at(count: str, *, remover: bool) -> None:
 
     It is the link remover, which begins after its parent has written a note, or before that the link maker.
     """
-    from tinybox.container.network import link_remover
+    from tinybox.container.network import pools
 
     parent, noted, seen = os.getpid(), False, 0
 
     def audit(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal noted, seen
         if os.getpid() == parent:
-            noted = noted or (event == "os.rename" and str(arguments[1]).endswith(link_remover.NOTE))
+            noted = noted or (event == "os.rename" and str(arguments[1]).endswith(pools.LEAVING))
         elif os.getpid() != 1 and noted == remover and event.startswith(WATCHED):
             seen += 1
             if seen == int(count):

@@ -11,7 +11,7 @@ import os
 from tinybox.container import lifecycle
 from tinybox.container.process.plan_runner import attempt
 from tinybox.container.records import events, naming, spec, state
-from tinybox.errors import DamagedError, Reported, report
+from tinybox.errors import DamagedError, HostError, Reported, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,12 +46,16 @@ def sweep(paths: Paths, host: Host) -> list[str]:
 
 def finish_removals() -> None:
     """Remove the network links that a killed link remover has left; see network/link_remover.py."""
-    from tinybox.container.network import link_remover, pools
+    from tinybox.container.network import pools
 
-    if os.path.exists(f"{pools.folder()}/{link_remover.NOTE}"):
+    try:
+        folder = pools.folder()
+    except HostError:  # the pools are not trusted: a command that uses them reports that
+        return
+    if os.path.exists(os.path.join(folder, pools.LEAVING)):
         from tinybox.container.network.host_bridges import HostBridges
 
-        with HostBridges():
+        with Reported("network links of a box that has ended"), HostBridges():
             pass
 
 

@@ -19,7 +19,7 @@ from tests.support.detached_boxes import kill_and_wait, life, nothing_is_left, s
 from tests.support.network_boxes import addresses, bridged, everything, links, same_as
 from tests.support.second_host import ip
 from tests.support.slowness import SLOWNESS
-from tinybox.container.network import definitions, link_remover, pools
+from tinybox.container.network import definitions, pools
 from tinybox.container.records.paths import Paths
 from tinybox.linux import locks
 from tinybox.linux.sockets import nftables
@@ -49,7 +49,7 @@ def has_left_a_note() -> bool:
     fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         locks.lock_file(fd)
-        return os.path.exists(f"{folder}/{link_remover.NOTE}")
+        return os.path.exists(f"{folder}/{pools.LEAVING}")
     finally:
         os.close(fd)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 
 from tinybox import explain
+from tinybox.container.network import pools
 from tinybox.container.process import init
 from tinybox.isolation.network import removal
 from tinybox.linux import descriptors, files, process
@@ -19,8 +20,6 @@ from tinybox.linux.signals import signal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-NOTE = ".leaving"  # in the directory of the pools: the bridges and links that are to be removed, one a line
 
 
 def remove(bridges: Iterable[str], links: Iterable[str]) -> None:
@@ -33,9 +32,9 @@ def remove(bridges: Iterable[str], links: Iterable[str]) -> None:
 
 def begin(folder: str, bridges: Iterable[str], links: Iterable[str], kept: Iterable[int]) -> None:
     """Begin to remove *bridges* and *links* in a child, which has the files *kept*: among them the lock of *folder*."""
+    note = f"{folder}/{pools.LEAVING}"
     bridges, links = [*bridges], [*links]
-    note = f"{folder}/{NOTE}"
-    files.replace(note, "\n".join([" ".join(bridges), " ".join(links)]).encode(), 0o600)
+    files.replace(note, f"{' '.join(bridges)}\n{' '.join(links)}".encode())
     if os.fork():
         return
     try:
@@ -51,7 +50,7 @@ def begin(folder: str, bridges: Iterable[str], links: Iterable[str], kept: Itera
 
 def finish(folder: str) -> None:
     """Remove what a killed child has left; the caller has the lock of *folder*, so the child does not live any more."""
-    note = f"{folder}/{NOTE}"
+    note = f"{folder}/{pools.LEAVING}"
     files.discard(f"{note}.new")
     try:
         with open(note, encoding="utf-8") as file:

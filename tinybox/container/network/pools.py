@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 POOLS = "/run/tinybox-networks"
+LEAVING = ".leaving"  # beside the pools: the links that the link remover has to remove, see link_remover.py
 
 
 class Pool:
