@@ -124,6 +124,10 @@ site: setup  ## make the site in build/site; as root, run each lab for its page 
 bench: images  ## measure start-up against runc, crun, bwrap and podman
 	@$(SUDO) $(VENV_PYTHON) benchmarks/startup.py $(ARGS)
 
+.PHONY: bench-oci
+bench-oci: images  ## measure each verb of tinybox-oci (create, start, exec ...) against runc
+	@$(SUDO) $(VENV_PYTHON) -m benchmarks.verbs $(ARGS)
+
 .PHONY: scale
 scale: images  ## measure many containers: starts per second, memory, against podman; ps over 1000
 	@$(SUDO) $(VENV_PYTHON) benchmarks/scale.py $(ARGS)

@@ -14,11 +14,11 @@ import select
 import signal
 
 from tinybox.container import freezing, lifecycle, sweeping
-from tinybox.container.config import signal_option
 from tinybox.container.network import addresses, hosts_file
 from tinybox.container.records import events, naming, spec, state, waking
 from tinybox.errors import DamagedError, NoSuchError, StateError, UsageError
 from tinybox.linux import proc
+from tinybox.linux.signal_names import signal_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _open(now: State) -> int:
 
 def signal_number(word: str) -> int:
     """Return the number of the signal ``TERM``, ``SIGTERM``, ``15`` or ``RTMAX-3``; else UsageError; see signal(7)."""
-    number = signal_option.signal_named(word)
+    number = signal_named(word)
     if not number:
         raise UsageError(f"signal {word}", "no such signal", "see signal(7)")
     return number

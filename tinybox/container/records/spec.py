@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import DamagedError, UsageError
-from tinybox.linux import files, ownership
+from tinybox.linux import own_files, ownership
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
@@ -221,7 +221,7 @@ def load_if_sound(bundle: str) -> Spec:
 
 def save(config: Spec, bundle: str) -> None:
     """Replace the config.json of *bundle* as a whole; only root can read it, because it has the environment."""
-    files.replace(os.path.join(bundle, "config.json"), json.dumps(config).encode())
+    own_files.replace(os.path.join(bundle, "config.json"), json.dumps(config).encode())
 
 
 def check(config: Any) -> Spec:
@@ -242,11 +242,13 @@ def check(config: Any) -> Spec:
 
 def misfit_of_annotations(annotations: Mapping[str, str]) -> str:
     """Return which of tinybox's *annotations*, which are all texts, has a value that it cannot have; "" if none has."""
-    from tinybox.container.records import shapes
-
     for key, text in annotations.items():
         name = key.removeprefix("tinybox.")
-        if name != key and name in shapes.ANNOTATIONS:
+        if name == key:
+            continue
+        from tinybox.container.records import shapes
+
+        if name in shapes.ANNOTATIONS:
             try:
                 document = json.loads(text)
                 wrong = json.misfit(document, shapes.ANNOTATIONS[name], key)

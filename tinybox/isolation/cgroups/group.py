@@ -48,6 +48,8 @@ class Cgroup:
     *controllers* are those that its settings use. For an existing group, the name is enough.
     """
 
+    ours: list[str] | None = None  # if an engine has named the group: the directories that tinybox made; see shared.py
+
     def __init__(self, name: str, hierarchies: Hierarchies, controllers: Iterable[str] = ()) -> None:
         parts = [part for part in name.split("/") if part]
         if not parts or ".." in parts or "." in parts:
