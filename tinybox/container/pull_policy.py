@@ -11,11 +11,19 @@ from tinybox.errors import ImageError, NoSuchImageError, OptionError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
-
-    from tinybox.container.bringing import Bringer
+    from typing import Protocol, TypeVar
 
     Result = TypeVar("Result")
+
+    class Bringer(Protocol):
+        """What brings an image; see bringing.py."""
+
+        def is_for_another(self, image: str, platform: str, policy: str) -> bool:
+            """Return whether the store has *image* for another platform than *platform*."""
+
+        def bring(self, image: str, policy: str, platform: str) -> bool:
+            """Bring *image*; return whether that could be done."""
+
 
 MISSING, ALWAYS, NEVER = "missing", "always", "never"
 

@@ -181,11 +181,8 @@ def _prepare_namespaces(task: Task) -> list[Step]:
     if "time" in task.new:
         offsets = task.linux.get("timeOffsets", {})
         says = f"Enter a new time namespace{', with offsets of its clocks' * bool(offsets)}"
-        act = (
-            (child.make_time_namespace, handles)
-            if task.userns and offsets
-            else (namespaces.enter_time_namespace, offsets)
-        )
+        by_child = bool(task.userns and offsets)
+        act = (child.make_time_namespace, handles) if by_child else (namespaces.enter_time_namespace, offsets)
         steps.append(Step("time-namespace", says, "time_namespaces(7)", *act))
     if "network" in task.new:
         steps.append(Step("loopback", "Set the interface lo up", "netdevice(7)", namespaces.loopback_up))

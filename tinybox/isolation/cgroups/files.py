@@ -18,7 +18,7 @@ from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ESTALE)  # the errors for a group that another process has just removed
 PAUSE = 0.001  # seconds between two reads, where the kernel reports no changes
@@ -184,3 +184,10 @@ def rmdir(directory: str, beside: int | None = None) -> bool:
             return False
         raise
     return True
+
+
+def remove_empty(directories: Iterable[str]) -> None:
+    """Remove the groups *directories*, each of which is above the one before, up to the first that is in use."""
+    for directory in directories:
+        if not rmdir(directory):
+            return

@@ -178,14 +178,7 @@ class Cgroup:
 
     def kill(self) -> None:
         """Kill every process, also frozen ones (``cgroup.kill``, Linux 5.14); StateError: one stays in state D."""
-        if not self.hierarchies.roots():
-            return  # a user without root has no groups: the end of PID 1 ends all others
-        deadline = time.monotonic() + PATIENCE
-        try:
-            files.write(f"{self.home()}/cgroup.kill", "1")
-        except FileNotFoundError:  # version 1, or an older kernel
-            killing.one_by_one(self, deadline)
-        if not killing.wait_until_empty(self, deadline):
+        if self.hierarchies.roots() and not killing.kill(self, time.monotonic() + PATIENCE):
             raise StateError(f"cgroup {self.name}", f"the processes {self.processes()} do not end")
 
     def freeze(self) -> None:
@@ -302,10 +295,5 @@ class Cgroup:
 
     def _remove_parents(self, root: str) -> None:
         """Remove the empty directories above the group, if they are tinybox's."""
-        *parents, _ = self.name.split("/")
-        if not parents or not parents[0].startswith(OUR_ROOM):
-            return
-        while parents:
-            if not files.rmdir("/".join([root, *parents])):
-                return
-            parents.pop()
+        if "/" in self.name and self.name.startswith(OUR_ROOM):
+            files.remove_empty(self._above(root)[:0:-1])
