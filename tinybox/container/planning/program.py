@@ -118,7 +118,7 @@ def scheduling(task: Task) -> list[Step]:
 
 
 def _labels(task: Task) -> list[Step]:
-    """Plan the labels of AppArmor and SELinux for the next execve(2); planner.check_labels() has checked them."""
+    """Plan the labels of AppArmor and SELinux for the next execve(2); planning/labels.py has checked them."""
     steps = []
     for field, file, before in (("apparmorProfile", "apparmor/exec", "exec "), ("selinuxLabel", "exec", "")):
         label = task.process.get(field)
@@ -237,7 +237,11 @@ def begin(
 def _program(task: Task) -> init.Program:
     """Return the program, as init.run() needs it."""
     args, env = task.process["args"], task.process.get("env", [])
-    return init.Program(args, env, terminal=bool(task.process.get("terminal")), confinement=task.confinement)
+    planned = init.Program(args, env, terminal=bool(task.process.get("terminal")), confinement=task.confinement)
+    planned.title = task.host.arguments[0]
+    if planned.title:
+        from tinybox.linux.machine_code import native_init  # noqa: F401  PID 1 uses it, and can load no module
+    return planned
 
 
 def _keeps_proc(task: Task, *, joins: bool) -> bool:
