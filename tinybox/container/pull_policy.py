@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
     class Bringer(Protocol):
-        """What brings an image; see bringing.py."""
+        """What a policy needs of the object that brings an image; see bringing.py."""
+
+        def bring(self, image: str, policy: str, platform: str = "") -> bool:
+            """Make or pull *image*; return whether this was done."""
 
         def is_for_another(self, image: str, platform: str, policy: str) -> bool:
-            """Return whether the store has *image* for another platform than *platform*."""
-
-        def bring(self, image: str, policy: str, platform: str) -> bool:
-            """Bring *image*; return whether that could be done."""
+            """Return whether the store has *image* for another platform."""
 
 
 MISSING, ALWAYS, NEVER = "missing", "always", "never"

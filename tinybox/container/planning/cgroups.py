@@ -9,7 +9,8 @@ from tinybox.container.process import spawn
 from tinybox.container.process.plan import Step
 from tinybox.container.records import spec
 from tinybox.isolation.cgroups import device_filter, device_rules
-from tinybox.isolation.cgroups.group import Cgroup, of_every_group, place
+from tinybox.isolation.cgroups.files import of_every_group
+from tinybox.isolation.cgroups.group import Cgroup, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
     from tinybox.container.records.host import Host
     from tinybox.container.records.spec_types import Spec
-    from tinybox.isolation.cgroups.group import Setting
+    from tinybox.isolation.cgroups.files import Setting
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
     from tinybox.isolation.resctrl import ClassOfService
 
