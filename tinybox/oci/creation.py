@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinybox.container.records.spec import Process, Spec, User
+    from tinybox.isolation.cgroups.hierarchies import Hierarchies
     from tinybox.oci.command_line import CommandLine
     from tinybox.oci.log import Log
     from tinybox.oci.record import Record
@@ -35,11 +36,14 @@ if TYPE_CHECKING:
 class Creation:
     """A container that is being made from a bundle."""
 
-    def __init__(self, entry: Record, bundle: str, config: Spec, handles: Handles, *, keyring: bool) -> None:
+    def __init__(
+        self, entry: Record, bundle: str, config: Spec, handles: Handles, *, keyring: bool, below: bool = False
+    ) -> None:
         here = host.read(entry.cache)
         here.check()
         self.entry, self.bundle, self.config, self.handles, self.keyring = entry, bundle, config, handles, keyring
-        self.cgroup = groups.group(entry.id, config, here.hierarchies)
+        self.below = callers_groups(here.hierarchies) if below else {}
+        self.cgroup = groups.group(entry.id, config, here.hierarchies, below=self.below)
         self.limits_memory = False
         self.task = Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
         self.runner = PlanRunner(planner.plan(self.task), handles)
@@ -59,6 +63,7 @@ class Creation:
             annotations=self.config.get("annotations", {}),
             created=record.now(),
             groups=getattr(self.cgroup, "ours", None),
+            below=self.below,
             covers=root.look() if root else None,
             keyring=self.keyring,
         )
@@ -66,6 +71,13 @@ class Creation:
     def note_process(self) -> None:
         """Write the first process's pid and start time to state.json: the container's status is now created."""
         self.entry.write(pid=self.handles.pid, startTicks=start_ticks(self.handles.pid))
+
+
+def callers_groups(where: Hierarchies) -> dict[str, str]:
+    """Return the directories for --below-caller, by the mount point of each hierarchy; see `callers.places`."""
+    from tinybox.isolation.cgroups import callers
+
+    return callers.of_this_process(where)
 
 
 def create(command: CommandLine) -> None:
@@ -91,7 +103,7 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
         handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=watched)
         keyring = "no-new-keyring" not in command.flags
         wanted = notify.passed_on({**config, "process": process})
-        creation = Creation(entry, bundle, wanted, handles, keyring=keyring)
+        creation = Creation(entry, bundle, wanted, handles, keyring=keyring, below="below-caller" in command.flags)
         adapt(creation)
         for warning in creation.runner.plan.warnings:
             command.log.write("warning", warning)

@@ -94,12 +94,8 @@ def signal_process(pid: int, number: int) -> None:
 def group_of(entry: Record) -> Cgroup:
     """Return the control group of a recorded container."""
     where = hierarchies.hierarchies()
-    return groups.group(
-        entry.id,
-        spec.load_if_sound(entry.folder) if entry.damage else entry.config(),
-        where,
-        entry.state.get("groups") or (),
-    )
+    config = spec.load_if_sound(entry.folder) if entry.damage else entry.config()
+    return groups.recorded(entry, config, where)
 
 
 def delete(command: CommandLine) -> None:

@@ -37,7 +37,7 @@ class Execution:
     ) -> None:
         here = host.read(entry.cache)
         self.handles, self.limits_memory = handles, False
-        self.cgroup = groups.group(entry.id, config, here.hierarchies, entry.state.get("groups") or ())
+        self.cgroup = groups.recorded(entry, config, here.hierarchies)
         if below:
             from tinybox.isolation.cgroups import sub_group
 

@@ -15,21 +15,38 @@ from tinybox.isolation.cgroups.shared import SharedCgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from tinybox.container.records.spec import Spec
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
+    from tinybox.oci.record import Record
 
 
-def group(container: str, config: Spec, where: Hierarchies, made: Iterable[str] | None = None) -> Cgroup:
+def group(
+    container: str,
+    config: Spec,
+    where: Hierarchies,
+    made: Iterable[str] | None = None,
+    below: Mapping[str, str] | None = None,
+) -> Cgroup:
     """Return the group that ``linux.cgroupsPath`` names; *made* are its directories that tinybox has made.
 
-    A relative path begins at tinybox's own group; the specification leaves that place to the runtime.
+    A relative path begins at tinybox's own group; the specification leaves that place to the runtime. With
+    --below-caller it begins in the directories *below*, by the mount point of each hierarchy.
     """
     path = config.get("linux", {}).get("cgroupsPath", "")
+    if below and not path.startswith("/"):
+        from tinybox.isolation.cgroups import callers
+
+        where = callers.moved(where, below)
     if not path:
         return Cgroup(place(container), where, [*needed(config, where), *where.v1])
     return SharedCgroup(path if path.startswith("/") else place(path), where, [*needed(config, where), *where.v1], made)
+
+
+def recorded(entry: Record, config: Spec, where: Hierarchies) -> Cgroup:
+    """Return the group of a container whose state.json says what tinybox has made, and where it begins."""
+    return group(entry.id, config, where, entry.state.get("groups") or (), entry.state.get("below"))
 
 
 def is_ours(group: Cgroup) -> bool:

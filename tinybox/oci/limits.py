@@ -73,7 +73,7 @@ def update(command: CommandLine) -> None:
         where = hierarchies.hierarchies()
         changes = with_swap(sent(changes), resources, where)
         resources.update(merged(resources, changes))
-        group = groups.group(entry.id, config, where, entry.state.get("groups") or ())
+        group = groups.recorded(entry, config, where)
         limits.apply(group, resources, changes)
         spec.save(config, entry.folder)
 

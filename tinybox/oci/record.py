@@ -35,6 +35,7 @@ SHAPE: dict[str, Any] = {  # see quick_json.misfit
     "startTicks": json.INT64,
     "annotations": {"*": str},
     "groups": [str],
+    "below": {"*": str},
     "keyring": bool,
     **dict.fromkeys(("ociVersion", "id", "bundle!", "created"), str),
 }
