@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.guards import plain_run
+from tests.guards.plain_run import loaded
 from tests.oci.conftest import runtime
 from tests.support.engine_directories import RUNTIME
 from tests.support.slowness import SLOWNESS
@@ -97,12 +99,6 @@ NEVER_IN_RUN = NEVER | {
 }
 
 
-def loaded(report: str) -> set[str]:
-    """Read the names of the modules from Python's report under PYTHONPROFILEIMPORTTIME."""
-    lines = [line for line in report.splitlines() if line.startswith("import time:")]
-    return {line.rpartition("|")[2].strip() for line in lines}
-
-
 def unwanted(modules: set[str], never: dict[str, int]) -> dict[str, int]:
     """Choose from *modules* those that *never* lists, themselves or by their package, with their cost."""
     return {
@@ -149,7 +145,7 @@ for name in sorted({entry[0] for table in tables for entry in table.values()}):
 
 
 def test_no_command_loads_the_engine_for_its_help() -> None:
-    """Each file of commands, as `--help` loads it, brings at most 80 files of tinybox, and none that makes a box.
+    """Each file of commands, as `--help` loads it, brings at most 90 files of tinybox, and none that makes a box.
 
     Without the engine a help costs click, which is half of it, and a few milliseconds.
     """
@@ -158,7 +154,7 @@ def test_no_command_loads_the_engine_for_its_help() -> None:
     found = {name: set(modules) for name, modules in map(json.loads, done.stdout.splitlines())}
     assert len(found) > 40
     assert {name: heavy for name, modules in found.items() if (heavy := unwanted(modules, NEVER_IN_HELP))} == {}
-    assert {name: own for name, modules in found.items() if len(own := own_of(modules)) > 80} == {}
+    assert {name: own for name, modules in found.items() if len(own := own_of(modules)) > 90} == {}
 
 
 def test_import_tinybox_loads_nothing_else() -> None:
@@ -234,6 +230,25 @@ def test_exec_loads_only_what_it_uses(tinybox: Command) -> None:
         "tinybox.images.store": 2,
     }
     assert not unwanted(modules, NEVER_IN_RUN | never | {"collections": 2, "functools": 1})
+
+
+@pytest.mark.root
+@pytest.mark.skipif(sys.version_info[:2] != plain_run.VERSION, reason="the record has the bytes of another Python")
+def test_a_plain_run_loads_no_more_code(tinybox: Command) -> None:
+    """The number of tinybox's modules and the bytes of their code are less than 5 % above the record."""
+    modules = modules_of([tinybox.path, *plain_run.ARGUMENTS], tinybox.environment)
+    found = plain_run.sizes(modules)
+    assert len(found) > 80  # the control: the modules are really counted
+    assert not (said := plain_run.complaint(json.loads(plain_run.RECORD.read_text()), found)), said
+
+
+def test_more_code_is_found() -> None:
+    """The guard works: 5 % more bytes or modules are refused by the name of what grew; less growth is accepted."""
+    record = {f"tinybox.m{number}": 1000 for number in range(40)}
+    assert not plain_run.complaint(record, record | {"tinybox.m1": 2900, "tinybox.m2": 10})
+    assert "tinybox.m1: 2000 bytes more" in plain_run.complaint(record, record | {"tinybox.m1": 3000})
+    assert not plain_run.complaint(record, record | {"tinybox.new": 10})
+    assert "tinybox.new: 10 bytes more" in plain_run.complaint(record, record | {"tinybox.new": 10, "tinybox.x": 1})
 
 
 @pytest.mark.root

@@ -13,11 +13,11 @@ import os
 import signal
 
 from tinybox.container import freezing, lifecycle, sweeping
-from tinybox.container.config import signal_option
 from tinybox.container.network import addresses, hosts_file
 from tinybox.container.records import events, naming, spec, state, waking
 from tinybox.container.running import Running, running
 from tinybox.errors import DamagedError, NoSuchError, StateError, UsageError
+from tinybox.linux.signal_names import signal_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PATIENCE = 30  # seconds that the owner may take to clean up after KILL
 
 def signal_number(word: str) -> int:
     """Return the number of the signal ``TERM``, ``SIGTERM``, ``15`` or ``RTMAX-3``; else UsageError; see signal(7)."""
-    number = signal_option.signal_named(word)
+    number = signal_named(word)
     if not number:
         raise UsageError(f"signal {word}", "no such signal", "see signal(7)")
     return number

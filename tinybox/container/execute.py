@@ -12,7 +12,7 @@ import os
 
 from tinybox.container import freezing
 from tinybox.container.config import option_values
-from tinybox.container.planning import cgroups, labels, program, streams
+from tinybox.container.planning import cgroups, joining, labels, program, streams
 from tinybox.container.planning.task import Task
 from tinybox.container.process import child, init, spawn, wait_loop
 from tinybox.container.process.plan import Plan, Step
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import Ending, Signals
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Process, Spec
+    from tinybox.container.records.spec_types import Process, Spec
     from tinybox.container.running import Running
 
 TARGET = "target"  # the key of the pidfd in Handles.namespace_fds
@@ -233,7 +233,7 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
     else:
         says, act = "Put the child into the container's control groups", spawn.enter_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        first, last = program.adopt(task)
+        first, last = joining.adopt(task)
         order = [clone, *program.reset_child(task), release, first, groups, join_groups]
         order += [*classified, *cgroups.oom_score(task), last]
     return [*streams.pipes(task), *program.trampoline(task), *order, ready, *streams.give(task)]

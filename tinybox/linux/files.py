@@ -15,12 +15,12 @@ import stat
 import time
 
 from tinybox.errors import UnfitFileError
-from tinybox.linux import descriptors
+from tinybox.linux import descriptors, own_files
 from tinybox.linux.abi import Syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Self
 
 RESOLVE_NO_XDEV = 0x01
@@ -31,7 +31,6 @@ RESOLVE_IN_ROOT = 0x10
 
 PROC_SUPER_MAGIC = 0x9FA0  # linux/magic.h
 LONGEST_PATH = 4095  # bytes, the longest path of a system call: PATH_MAX of linux/limits.h, without the zero
-_open = os.open  # for tinybox's own files: --explain replaces os.open later, and shall not report these opens
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # File systems such as proc and sysfs: a file there may have no end, or may block its reader. See *_MAGIC in statfs(2).
 KERNELS_OWN = frozenset(
@@ -49,6 +48,8 @@ class OpenHow(ctypes.Structure):
 
 _openat2 = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(OpenHow), ctypes.c_size_t)
 close_range, close_all_but = descriptors.close_range, descriptors.close_all_but
+replace, replace_link = own_files.replace, own_files.replace_link
+write_once, discard = own_files.write_once, own_files.discard
 _fstatfs = Syscall("fstatfs", ctypes.c_int, ctypes.c_char_p)
 
 
@@ -117,57 +118,6 @@ def exists(path: str, *, follow_symlinks: bool = True) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def replace(path: str, data: bytes, mode: int = 0o600) -> None:
-    """Replace the file *path* by one with *data* and *mode*, whole or not at all; see rename(2).
-
-    On a full disk the former file stays. The umask has no effect. Two processes must not do this at the same time.
-    """
-    draft = f"{path}.new"
-
-    def write() -> None:
-        with open(_open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            if mode != 0o600:
-                os.fchmod(file.fileno(), mode)
-            file.write(data)
-
-    _rename_made(write, draft, path)
-
-
-def replace_link(path: str, target: str, draft: str = "") -> None:
-    """Make *path* a symbolic link to *target* in one step, also in place of a former one; see rename(2)."""
-    draft = draft or f"{path}.new"
-    _rename_made(lambda: os.symlink(target, draft), draft, path)
-
-
-def _rename_made(make: Callable[[], None], draft: str, path: str) -> None:
-    try:
-        try:
-            make()
-        except FileExistsError:  # left by a command that was killed before rename(2)
-            discard(draft)
-            make()
-        os.rename(draft, path)
-    except BaseException:
-        discard(draft)
-        raise
-
-
-def write_once(fd: int, data: bytes) -> None:
-    """Write *data* to the open file *fd* in one call, as the kernel's own files need it, and close it; see write(2)."""
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
-
-
-def discard(path: str | bytes, dir_fd: int | None = None, remove: Callable[..., None] = os.unlink) -> None:
-    """Remove a link or a file, or with os.rmdir a directory, if it exists; see unlink(2)."""
-    try:
-        remove(path, dir_fd=dir_fd)
-    except FileNotFoundError:
-        return
 
 
 def file_system(fd: int) -> int:
