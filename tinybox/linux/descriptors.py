@@ -1,6 +1,7 @@
-"""File descriptors: close those that are not needed, and ask what may be executed; close_range(2), faccessat2(2).
+"""File descriptors: ask for the file system of one, and close those that are not needed.
 
-Both calls are newer than some seccomp filters: inside of an outer container that refuses them, older calls are used.
+close_range(2) and faccessat2(2) are newer than some seccomp filters: inside of an outer container that refuses them,
+older calls are used.
 """
 
 from __future__ import annotations
@@ -17,10 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _AT_FDCWD, _AT_EACCESS = -100, 0x200
+PROC_SUPER_MAGIC = 0x9FA0  # linux/magic.h
+# File systems such as proc and sysfs: a file there may have no end, or may block its reader. See *_MAGIC in statfs(2).
+KERNELS_OWN = frozenset(
+    (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x19800202, 0xCAFE4A11, 0x64626720, 0x74726163, 0x73636673)
+)
 _NOT_OFFERED = (errno.ENOSYS, errno.EPERM)  # what filters answer for calls that are newer than they
 
+_fstatfs = Syscall("fstatfs", ctypes.c_int, ctypes.c_char_p)
 _close_range = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 _faccessat2 = Syscall("faccessat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_int)
+
+
+def file_system(fd: int) -> int:
+    """Return the type of the file system of *fd*, as a magic number: ``f_type``, the first field of statfs(2)."""
+    answer = ctypes.create_string_buffer(128)  # struct statfs has 120 bytes on both machines
+    _fstatfs(fd, answer)
+    return int.from_bytes(answer.raw[:8], "little")
 
 
 def close_range(first: int, last: int = 2**32 - 1) -> None:
@@ -36,6 +50,19 @@ def close_range(first: int, last: int = 2**32 - 1) -> None:
         for name in os.listdir("/proc/self/fd"):
             if first <= int(name) <= last:
                 _close_if_open(int(name))
+
+
+def keep_only(kept: Iterable[int]) -> None:
+    """Close all file descriptors but *kept*; 0, 1 and 2 become /dev/null; see close_range(2) and null(4)."""
+    devnull = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):
+        os.dup2(devnull, fd)
+    first = 3
+    for fd in sorted(fd for fd in kept if fd > 2):
+        if fd > first:
+            close_range(first, fd - 1)
+        first = fd + 1
+    close_range(first)
 
 
 def _close_if_open(fd: int) -> None:
