@@ -1,4 +1,4 @@
-"""File descriptors: read and write one to its end, ask for its file system, and close those that are not needed.
+"""File descriptors: ask for the file system of one, and close those that are not needed.
 
 close_range(2) and faccessat2(2) are newer than some seccomp filters: inside of an outer container that refuses them,
 older calls are used.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import sys
 
 from tinybox.errors import SyscallError
 from tinybox.linux.abi import Syscall
@@ -24,43 +23,11 @@ PROC_SUPER_MAGIC = 0x9FA0  # linux/magic.h
 KERNELS_OWN = frozenset(
     (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x19800202, 0xCAFE4A11, 0x64626720, 0x74726163, 0x73636673)
 )
-_CHUNK = 1 << 16  # bytes of one read(2)
-# For tinybox's own files and the kernel's: --explain replaces these functions later, and shall not report such calls
-_read, _write = os.read, os.write
 _NOT_OFFERED = (errno.ENOSYS, errno.EPERM)  # what filters answer for calls that are newer than they
 
 _fstatfs = Syscall("fstatfs", ctypes.c_int, ctypes.c_char_p)
 _close_range = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 _faccessat2 = Syscall("faccessat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_int)
-
-
-def content(fd: int, most: int = sys.maxsize) -> bytes:
-    """Return what is left to read of the open file *fd*, at most *most* bytes, and close it; see read(2).
-
-    Python's open() makes five more system calls: it asks for the size and the place, and whether this is a terminal.
-    """
-    parts = []
-    try:
-        while most > 0 and (part := _read(fd, min(most, _CHUNK))):
-            parts.append(part)
-            most -= len(part)
-    finally:
-        os.close(fd)
-    return b"".join(parts)
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write all of *data* to the open file *fd*: near the end of the space, write(2) may take only a part."""
-    while data:
-        data = data[_write(fd, data) :]
-
-
-def write_once(fd: int, data: bytes) -> None:
-    """Write *data* to the open file *fd* in one call, as the kernel's own files need it, and close it; see write(2)."""
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
 
 
 def file_system(fd: int) -> int:
@@ -83,6 +50,19 @@ def close_range(first: int, last: int = 2**32 - 1) -> None:
         for name in os.listdir("/proc/self/fd"):
             if first <= int(name) <= last:
                 _close_if_open(int(name))
+
+
+def keep_only(kept: Iterable[int]) -> None:
+    """Close all file descriptors but *kept*; 0, 1 and 2 become /dev/null; see close_range(2) and null(4)."""
+    devnull = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):
+        os.dup2(devnull, fd)
+    first = 3
+    for fd in sorted(fd for fd in kept if fd > 2):
+        if fd > first:
+            close_range(first, fd - 1)
+        first = fd + 1
+    close_range(first)
 
 
 def _close_if_open(fd: int) -> None:

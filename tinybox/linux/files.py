@@ -15,12 +15,12 @@ import stat
 import time
 
 from tinybox.errors import UnfitFileError
-from tinybox.linux import descriptors
+from tinybox.linux import descriptors, own_files
 from tinybox.linux.abi import Syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Self
 
 RESOLVE_NO_XDEV = 0x01
@@ -30,7 +30,6 @@ RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 LONGEST_PATH = 4095  # bytes, the longest path of a system call: PATH_MAX of linux/limits.h, without the zero
-_open = os.open  # for tinybox's own files: --explain replaces os.open later, and shall not report these opens
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES = 128  # one openat2(2) in thirty fails while a process renames in a loop; libpathrs has the same number
 _PAUSE = 0.05  # seconds between two tries to open a leased file
@@ -43,9 +42,10 @@ class OpenHow(ctypes.Structure):
 
 
 _openat2 = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(OpenHow), ctypes.c_size_t)
-close_range, close_all_but, content = descriptors.close_range, descriptors.close_all_but, descriptors.content
-write_all, write_once, file_system = descriptors.write_all, descriptors.write_once, descriptors.file_system
+close_range, close_all_but, file_system = descriptors.close_range, descriptors.close_all_but, descriptors.file_system
 PROC_SUPER_MAGIC, KERNELS_OWN = descriptors.PROC_SUPER_MAGIC, descriptors.KERNELS_OWN
+replace, replace_link, discard = own_files.replace, own_files.replace_link, own_files.discard
+content, write_all, write_once = own_files.content, own_files.write_all, own_files.write_once
 
 
 def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
@@ -112,52 +112,6 @@ def exists(path: str, *, follow_symlinks: bool = True) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def replace(path: str, data: bytes, mode: int = 0o600) -> None:
-    """Replace the file *path* by one with *data* and *mode*, whole or not at all; see rename(2).
-
-    On a full disk the former file stays. The umask has no effect. Two processes must not do this at the same time.
-    """
-    draft = f"{path}.new"
-
-    def write() -> None:
-        fd = _open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            if mode != 0o600:
-                os.fchmod(fd, mode)
-            write_all(fd, data)
-        finally:
-            os.close(fd)
-
-    _rename_made(write, draft, path)
-
-
-def replace_link(path: str, target: str, draft: str = "") -> None:
-    """Make *path* a symbolic link to *target* in one step, also in place of a former one; see rename(2)."""
-    draft = draft or f"{path}.new"
-    _rename_made(lambda: os.symlink(target, draft), draft, path)
-
-
-def _rename_made(make: Callable[[], None], draft: str, path: str) -> None:
-    try:
-        try:
-            make()
-        except FileExistsError:  # left by a command that was killed before rename(2)
-            discard(draft)
-            make()
-        os.rename(draft, path)
-    except BaseException:
-        discard(draft)
-        raise
-
-
-def discard(path: str | bytes, dir_fd: int | None = None, remove: Callable[..., None] = os.unlink) -> None:
-    """Remove a link or a file, or with os.rmdir a directory, if it exists; see unlink(2)."""
-    try:
-        remove(path, dir_fd=dir_fd)
-    except FileNotFoundError:
-        return
 
 
 def open_straight(top: int, path: bytes, flags: int = os.O_PATH) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.linux import descriptors
+from tinybox.linux import own_files
 
 _open = os.open  # --explain replaces os.open later, and shall not report these opens
 
@@ -43,7 +43,7 @@ class Stat:
 
 def text(path: str) -> str:
     """Return the text of the file *path*; a byte that is not UTF-8 becomes a surrogate. See proc(5)."""
-    return descriptors.content(_open(path, os.O_RDONLY | os.O_CLOEXEC)).decode("utf-8", "surrogateescape")
+    return own_files.content(_open(path, os.O_RDONLY | os.O_CLOEXEC)).decode("utf-8", "surrogateescape")
 
 
 def unescape(field: str) -> str:

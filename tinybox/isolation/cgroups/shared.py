@@ -6,7 +6,6 @@ directories that tinybox made.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
@@ -32,7 +31,7 @@ class SharedCgroup(Cgroup):
     ) -> None:
         super().__init__(name, hierarchies, controllers)
         everywhere = [f"{root}/{self.name}" for root in hierarchies.roots()]
-        self.ours = [path for path in everywhere if not os.path.isdir(path)] if ours is None else list(ours)
+        self.ours: list[str] = [path for path in everywhere if not os.path.isdir(path)] if ours is None else list(ours)
 
     def _make(self, directory: str) -> None:
         """Make the directory, or use an existing one; StateError: it has processes."""
@@ -65,8 +64,10 @@ class SharedCgroup(Cgroup):
         super()._enable_controllers(directory)
         enabled = (files.read(f"{directory}/cgroup.subtree_control") or "").split()
         for controller in sorted(self.hierarchies.v2_controllers.difference(enabled)):
-            with contextlib.suppress(OSError):  # such as cpu, if a real-time process is in the root group
+            try:
                 files.write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+            except OSError:  # such as cpu, if a real-time process is in the root group
+                continue
 
     def _made_in(self, root: str) -> bool:
         return f"{root}/{self.name}" in self.ours
