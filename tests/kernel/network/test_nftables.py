@@ -59,7 +59,7 @@ def test_a_refused_script_is_one_line(monkeypatch: pytest.MonkeyPatch, library: 
 
 
 def test_neither_of_them_is_one_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without the library and the program: what is missing, and what to do."""
+    """Without the library and the program: one error names the program that is missing, and the cure."""
     monkeypatch.setattr(nftables, "LIBRARY", NO_LIBRARY)
     monkeypatch.setattr(nftables, "PROGRAMS", (str(tmp_path / "nft"),))
     with pytest.raises(HostError, match=r"nft: is not installed .*apt-get install nftables"):
