@@ -28,10 +28,8 @@ from __future__ import annotations
 import errno
 import os
 
-from tinybox.container.process import interpreters
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError
 from tinybox.linux import waiting
-from tinybox.linux.machine_code import trampoline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,6 +188,9 @@ def refusal(name: str, number: int, lacking: str = "") -> TinyboxError:
 
     *lacking* is an interpreter that the program needs and that cannot be executed, or "".
     """
+    from tinybox.container.process import interpreters  # late: an OCI `start` whose program runs does without them
+    from tinybox.linux.machine_code import trampoline
+
     thing = f'exec "{name}"'
     if number & trampoline.UNCONFINED:
         cause = os.strerror(number & ~trampoline.UNCONFINED)
