@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.boxes import lives, until
 from tests.support.detached_boxes import Life, life, stdout_of
+from tinybox.container.checkpoints import outside
 from tinybox.linux.files import file_system
 from tinybox.linux.machine_code.own_swap import IN_MEMORY
 
@@ -52,11 +54,16 @@ def is_on_disk(root: Path) -> bool:
 
 
 def check_pid_1(it: Life) -> int:
-    """Assert that PID 1 of a box maps nothing of the host, and has little memory; return its pid."""
+    """Assert that PID 1 of a box maps nothing of the host, and has little memory; return its pid.
+
+    A checkpoint has to know the program that it still runs, the host's Python, in another way.
+    """
     first = it.pid
     until(lambda: areas(first) and not [name for name in areas(first) if "/" in name])
     assert set(areas(first)) <= {"[stack]", "[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]"}
     assert private(first) <= PID_1_MOST
+    foreign = [file.path for file in outside.external_files([first], outside.mounts(first)).values()]
+    assert foreign == [os.path.realpath(sys.executable)]
     assert it.inside("cat /proc/1/comm") == "tinybox:init"
     return first
 
