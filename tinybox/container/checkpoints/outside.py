@@ -109,7 +109,7 @@ def is_made_again(entry: Mount | None) -> bool:
 
 
 def external_files(pids: list[int], living: list[LivingMount]) -> dict[str, File]:
-    """Return by key the regular files that the processes have open or mapped, or run, and that are on no mount there."""
+    """Return by key the regular files that the processes have open or mapped, or run, and that are on no such mount."""
     inside, found = {each.mount_id for each in living}, dict[str, File]()
     for pid in pids:
         for key, mount, file in _files(pid):
