@@ -5,6 +5,7 @@ With PYTHONPROFILEIMPORTTIME Python itself reports every module that a run of th
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.guards import plain_run
+from tests.guards.plain_run import loaded
 from tests.oci.conftest import runtime
 from tests.support.engine_directories import RUNTIME
 from tests.support.slowness import SLOWNESS
@@ -82,12 +85,6 @@ NEVER_IN_RUN = NEVER | {
     "tinybox.isolation.pid_members": 1,
     "tinybox.container.planning.omissions": 1,
 }
-
-
-def loaded(report: str) -> set[str]:
-    """Read the names of the modules from Python's report under PYTHONPROFILEIMPORTTIME."""
-    lines = [line for line in report.splitlines() if line.startswith("import time:")]
-    return {line.rpartition("|")[2].strip() for line in lines}
 
 
 def unwanted(modules: set[str], never: dict[str, int]) -> dict[str, int]:
@@ -165,6 +162,25 @@ def test_run_loads_only_what_it_uses(tinybox: Command) -> None:
     modules = modules_of(words, tinybox.environment)
     assert "tinybox.linux.process" in modules  # the control
     assert not unwanted(modules, NEVER_IN_RUN | {"collections": 2, "functools": 1})
+
+
+@pytest.mark.root
+@pytest.mark.skipif(sys.version_info[:2] != plain_run.VERSION, reason="the record has the bytes of another Python")
+def test_a_plain_run_loads_no_more_code(tinybox: Command) -> None:
+    """The number of tinybox's modules and the bytes of their code are less than 5 % above the record."""
+    modules = modules_of([tinybox.path, *plain_run.ARGUMENTS], tinybox.environment)
+    found = plain_run.sizes(modules)
+    assert len(found) > 80  # the control: the modules are really counted
+    assert not (said := plain_run.complaint(json.loads(plain_run.RECORD.read_text()), found)), said
+
+
+def test_more_code_is_found() -> None:
+    """The guard works: 5 % more bytes or modules are refused by the name of what grew; less growth is accepted."""
+    record = {f"tinybox.m{number}": 1000 for number in range(40)}
+    assert not plain_run.complaint(record, record | {"tinybox.m1": 2900, "tinybox.m2": 10})
+    assert "tinybox.m1: 2000 bytes more" in plain_run.complaint(record, record | {"tinybox.m1": 3000})
+    assert not plain_run.complaint(record, record | {"tinybox.new": 10})
+    assert "tinybox.new: 10 bytes more" in plain_run.complaint(record, record | {"tinybox.new": 10, "tinybox.x": 1})
 
 
 @pytest.mark.root

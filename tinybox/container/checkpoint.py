@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinybox.container.control import Running
     from tinybox.container.lifecycle import Container
     from tinybox.container.records.paths import Paths
+    from tinybox.container.records.spec_types import Spec
 
 OPTIONS: dict[str, bool | str] = {"file_locks": True, "link_remap": True}  # of criu
 PATIENCE = 10.0  # seconds that programs of `exec` and health checks may take to end
@@ -68,7 +69,7 @@ def _target(paths: Paths, word: str) -> Running:
         raise StateError(error.thing, error.cause, "only a running container has processes to keep") from error
 
 
-def _check(config: spec.Spec, word: str) -> None:
+def _check(config: Spec, word: str) -> None:
     """Raise UsageError for a container of which no checkpoint can be made.
 
     criu restores a terminal only if the first process is in its session, and tinybox's init is not.

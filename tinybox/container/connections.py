@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tinybox.container.network.addresses import EndpointRequest
     from tinybox.container.network.definitions import Network
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
 
 class NetworkRequests:

@@ -13,7 +13,7 @@ import signal
 
 from tinybox.container import control, freezing
 from tinybox.container.config import configure, option_values, user_option
-from tinybox.container.planning import cgroups, program, streams
+from tinybox.container.planning import cgroups, joining, program, streams
 from tinybox.container.planning.planner import check_labels, oom_score
 from tinybox.container.planning.task import Task
 from tinybox.container.process import child, init, spawn, wait_loop
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import Ending, Signals
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Process, Spec
+    from tinybox.container.records.spec_types import Process, Spec
 
 TARGET = "target"  # the key of the pidfd in Handles.namespace_fds
 ROOT = "root"  # the key of the root directory there, if the container has no mount namespace of its own
@@ -229,7 +229,7 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
     else:
         says, act = "Put the child into the container's control groups", spawn.enter_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        first, last = program.adopt(task)
+        first, last = joining.adopt(task)
         order = [clone, *program.reset_child(task), release, first, groups, join_groups]
         order += [*classified, *oom_score(task), last]
     return [*streams.pipes(task), *program.trampoline(task), *order, ready, *streams.give(task)]

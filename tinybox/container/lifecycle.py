@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import Ending, Signals, Streams
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.container.records.state import Record
 
 

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.container.records.state import Record
 
 

@@ -11,7 +11,8 @@ from tinybox.container.planning import cgroups
 from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import HostError, OptionError, UsageError
 from tinybox.isolation.cgroups import changes, files
-from tinybox.isolation.cgroups.limits import Setting, changed_settings
+from tinybox.isolation.cgroups.group import Setting
+from tinybox.isolation.cgroups.limits import changed_settings
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.isolation.cgroups.group import Cgroup
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import UsageError
-from tinybox.isolation import idmap
 from tinybox.linux import capability, process
 
 TYPE_CHECKING = False
@@ -71,10 +70,25 @@ def drop_bounding_set(keep: int, inherit: int = 0) -> None:
 def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -> None:
     """Become the container's user; the permitted set is kept until the next step sets it; see credentials(7)."""
     process.set_keep_capabilities()
-    idmap.set_groups(groups)
+    set_groups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     os.umask(0o022 if umask is None else umask)
+
+
+def set_groups(groups: Sequence[int]) -> None:
+    """Set the supplementary groups; see setgroups(2).
+
+    A user namespace may forbid this call, if one of its users without rights on the host has made it: then its
+    processes keep their groups, which are of no use there; see /proc/PID/setgroups in user_namespaces(7). The group of
+    the process itself needs no such call.
+    """
+    try:
+        os.setgroups(groups)
+    except PermissionError:
+        with open("/proc/self/setgroups", encoding="ascii") as file:
+            if set(groups) - {os.getegid()} or file.read().strip() != "deny":
+                raise
 
 
 def set_sets(effective: int, permitted: int, inheritable: int, ambient: int) -> None:

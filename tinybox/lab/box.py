@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from tinybox.container import control, execute, launch, lifecycle
+from tinybox.container import control, execute, launch, lifecycle, python_options
 from tinybox.container.process import init, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import spec
@@ -131,7 +131,7 @@ def start(
     box, arguments, function = Box(), *_split_command(command)
     handles = Handles((box.stdin, box.stdout, box.stdout))
     try:
-        box.container = launch.register(image, arguments, launch.normal(options), handles, passing=True)
+        box.container = launch.register(image, arguments, python_options.normal(options), handles, passing=True)
         try:
             if function is not None:
                 inside.end_in(box.container.plan, function, command[1:])

@@ -133,5 +133,5 @@ def set_memory_policy(mode: int, nodes: int) -> None:
 
 
 def _own(name: str) -> str:
-    with open(f"/proc/self/{name}", encoding="ascii") as file:
+    with open(f"/proc/self/{name}", encoding="utf-8") as file:
         return file.read().strip()

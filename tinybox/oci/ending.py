@@ -10,7 +10,7 @@ from tinybox.oci import groups, killing, record, shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.oci.command_line import CommandLine
     from tinybox.oci.log import Log
     from tinybox.oci.record import Record

@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tinybox.container.records.spec import Process, Spec, User
+    from tinybox.container.records.spec_types import Process, Spec, User
     from tinybox.oci.command_line import CommandLine
     from tinybox.oci.record import Record
 

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.isolation.cgroups.group import Cgroup
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
     from tinybox.oci.record import Record

@@ -11,7 +11,7 @@ from tinybox.oci.command_line import listening
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
-    from tinybox.container.records.spec import Process, User
+    from tinybox.container.records.spec_types import Process, User
     from tinybox.oci.command_line import CommandLine
 
 

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
 CACHE = ".cache"  # beside the containers, whose ids begin with no dot: compiled filters
 ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tinybox.container.records.paths import Paths
+    from tinybox.container.records.spec_types import Spec
     from tinybox.container.records.state_file import State
 
 NOW = 2_000_000 * SECOND
@@ -120,7 +121,7 @@ def test_filter_by_volume(paths: Paths) -> None:
     assert [(mount["Type"], mount["Name"], mount["RW"]) for mount in box.mounts()] == [("volume", "stock", False)]
 
 
-def _config(mounts: list[Any]) -> spec.Spec:
+def _config(mounts: list[Any]) -> Spec:
     return {
         "ociVersion": "1.2.0",
         "process": {"args": ["sh"], "cwd": "/"},

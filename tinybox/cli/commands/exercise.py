@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox import wrapping
+from tinybox.cli.lab_directories import lab_dir, use
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.cli.pulling import with_image
 from tinybox.container.records import host
@@ -26,14 +27,16 @@ if TYPE_CHECKING:
     from tinybox.exercises.records import Attempt
 
 
-def names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def names(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete the name of an exercise."""
     from click.shell_completion import CompletionItem
 
+    use(context)
     return [CompletionItem(name, help=course.subject(name)) for name in course.names() if name.startswith(begun)]
 
 
 NAME = click.argument("name", metavar="NAME", shell_complete=names)
+OWN = lab_dir("exercises")
 
 
 @click.group(cls=CommandGroup, other_names={"stop": "end"})
@@ -42,6 +45,7 @@ def exercise() -> None:
 
 
 @exercise.command("list")
+@OWN
 def list_exercises() -> None:
     """List the exercises, with the state of each."""
     paths = Paths()
@@ -55,6 +59,7 @@ def list_exercises() -> None:
 
 
 @exercise.command("start")
+@OWN
 @click.option("--seed", type=click.IntRange(0, course.SEEDS - 1), metavar="NUMBER",
               help="Decide the numbers of the task by this seed (default: a random one, which is shown).")  # fmt: skip
 @click.option("--again", is_flag=True, help="End the exercise first if it is started, and make it again.")
@@ -70,6 +75,7 @@ def start(name: str, seed: int | None, *, again: bool) -> None:
 
 
 @exercise.command("show")
+@OWN
 @NAME
 def show(name: str) -> None:
     """Print the task again; if it is not started, what it is about."""
@@ -89,6 +95,7 @@ def _print_task(record: Record, attempt: Attempt) -> None:
 
 
 @exercise.command("hint")
+@OWN
 @NAME
 def hint(name: str) -> None:
     """Show one more hint; the results count them."""
@@ -98,6 +105,7 @@ def hint(name: str) -> None:
 
 
 @exercise.command("check")
+@OWN
 @NAME
 @click.argument("answer", nargs=-1, metavar="[ANSWER...]")
 def check(name: str, answer: tuple[str, ...]) -> int:
@@ -112,6 +120,7 @@ def check(name: str, answer: tuple[str, ...]) -> int:
 
 
 @exercise.command("solution")
+@OWN
 @NAME
 def solution(name: str) -> None:
     """Print a solution; the results note it."""
@@ -119,6 +128,7 @@ def solution(name: str) -> None:
 
 
 @exercise.command("end")
+@OWN
 @click.option("--all", "every", is_flag=True, help="End all exercises that are started.")
 @click.option("--forget", is_flag=True, help="Remove the results, too.")
 @click.argument("chosen", nargs=-1, metavar="[NAME...]", shell_complete=names)
@@ -143,6 +153,7 @@ def end(chosen: tuple[str, ...], *, every: bool, forget: bool) -> int:
 
 
 @exercise.command("report")
+@OWN
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; the default is Markdown.")
 @click.option("--markdown", is_flag=True, help="Print a page in Markdown (default).")
 @click.argument("chosen", nargs=-1, metavar="[NAME...]", shell_complete=names)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox.cli.lab_dialog import Dialog
+from tinybox.cli.lab_directories import lab_dir, use
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.cli.pulling import with_image
 from tinybox.container.records import host
@@ -36,20 +37,12 @@ def names(context: click.Context, _parameter: click.Parameter, begun: str) -> li
     """Complete the name of a lab."""
     from click.shell_completion import CompletionItem
 
-    use(context.params.get("lab_dir") or ())
+    use(context)
     return [CompletionItem(name) for name in [*course.ids(), "all"] if name.startswith(begun)]
 
 
-OWN = click.option(
-    "--lab-dir", multiple=True, metavar="DIR", help="A directory with labs of your own, as TINYBOX_LABS names them."
-)
+OWN = lab_dir("labs")
 LECTURE = click.option("--lecture", type=int, metavar="NUMBER", help="The labs of this lecture.")
-
-
-def use(folders: tuple[str, ...]) -> None:
-    """Look for labs in these directories, too; the one that was named first comes first."""
-    for folder in reversed(folders):
-        own_folders.add(folder)
 
 
 @click.group(cls=CommandGroup)
@@ -59,9 +52,8 @@ def lab() -> None:
 
 @lab.command("list")
 @OWN
-def list_labs(lab_dir: tuple[str, ...]) -> None:
+def list_labs() -> None:
     """List the labs, in the order of the lectures."""
-    use(lab_dir)
     names = course.ids()
     for number, lecture in enumerate(lectures.LECTURES, 1):
         list_some(f"{number}. {lecture.title}", lecture.labs)
@@ -81,9 +73,8 @@ def list_some(title: str, names: list[str]) -> None:
 @click.option("--answer", "unfold", is_flag=True, help="Show the answer, too.")
 @OWN
 @click.argument("name", metavar="ID", shell_complete=names)
-def show(name: str, lab_dir: tuple[str, ...], *, unfold: bool) -> None:
+def show(name: str, *, unfold: bool) -> None:
     """Show the question of a lab, the idea behind it, and what its control takes away; nothing is run."""
-    use(lab_dir)
     one = course.load(name)
     lines = [
         *card.question(name, one),
@@ -113,7 +104,6 @@ def run(
     image: str,
     seed: int,
     lecture: int | None,
-    lab_dir: tuple[str, ...],
     *,
     step: bool,
     hold: bool,
@@ -123,7 +113,6 @@ def run(
     as_json: bool,
 ) -> int:
     """Run labs; the exit status is 1 if one of them fails."""
-    use(lab_dir)
     labs = wanted(chosen, lecture)
     if not labs:
         raise UsageError("lab run", "no lab is named", "tinybox lab list; `all` runs every lab")
@@ -168,12 +157,10 @@ def check(
     image: str,
     seed: int,
     lecture: int | None,
-    lab_dir: tuple[str, ...],
     *,
     as_json: bool,
 ) -> int:
     """Run every lab and its control; the exit status is 1 if a lab fails, or if its control does not fail."""
-    use(lab_dir)
     labs = wanted(chosen, lecture) or wanted(("all",), None)
     prepare(image)
     done: list[tuple[str, course.Pair]] = []
@@ -194,9 +181,8 @@ def check(
 @lab.command("new")
 @OWN
 @click.argument("name", metavar="NAME")
-def new(name: str, lab_dir: tuple[str, ...]) -> None:
+def new(name: str) -> None:
     """Write a lab of your own to begin with: a file NAME.py in the first --lab-dir, or in this directory."""
-    use(lab_dir)
     folder = next(iter(own_folders.directories()), os.getcwd())
     print(template.write(name, folder))
     print(f"Next: change it; tinybox lab check --lab-dir {shlex.quote(folder)} {name}")

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tinybox.container.records.spec import User
+    from tinybox.container.records.spec_types import User
 
 MOST = (1 << 31) - 1  # the largest number, as in docker; the kernel's largest is near 2**32
 _MOST_BYTES = 1 << 20  # of each file, enough for 15000 users; a box may have put a sparse file of any size there

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
     Told = Callable[[str], None]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Mount, Spec
+    from tinybox.container.records.spec_types import Mount, Spec
     from tinybox.container.records.state import Record
     from tinybox.container.records.state_file import State
 

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
-    from tinybox.container.records.spec import Device, Mount
+    from tinybox.container.records.spec_types import Device, Mount
     from tinybox.isolation.idmap import IDMapping
 
     Maps = tuple[list[IDMapping], list[IDMapping]]
@@ -121,12 +121,13 @@ def copy(handles: Handles, name: str, source: str, options: mounts.Options, maps
     For a source ``/proc/PID/root/...``, the copy is made in that process's mount namespace, because the kernel copies
     only mounts of the caller's namespace.
     """
-    userns = None if maps is None else root_filesystem.users(handles, *maps)
-    try:
-        handles.trees[name] = _copied(source, options, userns)
-    finally:
-        if userns is not None:
-            os.close(userns)
+    if maps is None:
+        handles.trees[name] = _copied(source, options, None)
+    else:
+        from tinybox.container.planning import users
+
+        with users.Namespace(handles, *maps) as userns:
+            handles.trees[name] = _copied(source, options, userns)
     if is_proc and files.file_system(handles.trees[name]) != files.PROC_SUPER_MAGIC:
         raise UsageError("mount on /proc", "covers /proc", "the box's /proc must be the kernel's")
 

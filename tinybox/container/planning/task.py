@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tinybox.container.network.endpoints import Endpoints
     from tinybox.container.process.handles import Handles
     from tinybox.container.records.host import Host
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.isolation.cgroups.group import Cgroup
     from tinybox.isolation.confinement import Confinement
 
@@ -73,3 +73,8 @@ def bundle_of(task: Task) -> str:
     layers and the bundle to the child as mounts, and the child places them below STAGING.
     """
     return os.path.join(STAGING, "bundle") if task.userns and layers_of(task) else task.bundle
+
+
+def made_by_clone(task: Task) -> list[str]:
+    """Return the namespaces that clone3(2) makes; the child makes the other two, cgroup and time, in later steps."""
+    return [kind for kind in task.new if kind not in ("cgroup", "time")]

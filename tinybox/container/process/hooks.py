@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from tinybox.container.records.spec import Hook, Spec
+    from tinybox.container.records.spec_types import Hook, Spec
 
 _QUOTED = 2000  # bytes: how much of the end of a hook's output is part of the error
 

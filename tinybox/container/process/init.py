@@ -18,7 +18,7 @@ from tinybox import explain
 from tinybox.container.process import interpreters
 from tinybox.errors import NotExecutableError, NotFoundError
 from tinybox.isolation import rootfs
-from tinybox.linux import capability, descriptors, native_init, process, trampoline
+from tinybox.linux import capability, descriptors, process, trampoline
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -137,17 +137,14 @@ def _become_native(pid: int, program: Program, handles: Handles) -> None:
     """
     if handles.native < 0:
         return
+    from tinybox.linux import native_init  # loaded already, by the step that has made it
+
     file = f"/proc/self/fd/{handles.native}" if isinstance(handles.springboard, str) else handles.native
     try:
         process.set_no_new_privs()
         native_init.execute(file, pid, max(program.gate, 0))
     except OSError:
         os.close(handles.native)
-
-
-def make_native(handles: Handles, content: bytes) -> None:
-    """Make the native init, an ELF file with this *content*, in sealed memory; see memfd_create(2)."""
-    handles.native = native_init.make(content)
 
 
 def replace_gate(program: Program, handles: Handles) -> None:

@@ -1,4 +1,4 @@
-"""config.json of the OCI runtime specification: its types, tinybox's annotations, load and save.
+"""config.json of the OCI runtime specification: tinybox's annotations, load and save; its types: spec_types.py.
 
 A bundle is a directory with a config.json and a root file system. tinybox runs only bundles, so runc or crun can run
 the same bundle. The section names in the docstrings are those of the runtime-spec 1.1.
@@ -15,120 +15,10 @@ from tinybox.linux import quick_json as json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, TypedDict
+    from typing import Any
 
     from tinybox.container.records.paths import Paths
-    from tinybox.isolation.idmap import IDMapping
-
-    class User(TypedDict, total=False):
-        """``process.user``: numbers only; user names have already been looked up in the image."""
-
-        uid: int
-        gid: int
-        umask: int
-        additionalGids: list[int]
-
-    class Rlimit(TypedDict):
-        """``process.rlimits``: see getrlimit(2)."""
-
-        type: str
-        soft: int
-        hard: int
-
-    class Process(TypedDict, total=False):
-        """``process``: the program, its terminal, its user and its rights."""
-
-        terminal: bool
-        consoleSize: dict[str, int]
-        user: User
-        args: list[str]
-        env: list[str]
-        cwd: str
-        capabilities: dict[str, list[str]]
-        rlimits: list[Rlimit]
-        noNewPrivileges: bool
-        oomScoreAdj: int
-        apparmorProfile: str
-        selinuxLabel: str
-        scheduler: dict[str, Any]
-        ioPriority: dict[str, Any]
-        execCPUAffinity: dict[str, str]
-
-    class Root(TypedDict, total=False):
-        """``root``: where the root file system is, relative to the bundle."""
-
-        path: str
-        readonly: bool
-
-    class Mount(TypedDict, total=False):
-        """``mounts``: one mount, in the order in which they are made."""
-
-        destination: str
-        type: str
-        source: str
-        options: list[str]
-        uidMappings: list[IDMapping]
-        gidMappings: list[IDMapping]
-
-    class Namespace(TypedDict, total=False):
-        """``linux.namespaces``: a new namespace, or with ``path`` an existing one to join."""
-
-        type: str
-        path: str
-
-    class Device(TypedDict, total=False):
-        """``linux.devices``: a device node to make."""
-
-        path: str
-        type: str
-        major: int
-        minor: int
-        fileMode: int
-        uid: int
-        gid: int
-
-    class Linux(TypedDict, total=False):
-        """``linux``: namespaces, limits, devices, seccomp filter, and masked and read-only paths in /proc and /sys."""
-
-        namespaces: list[Namespace]
-        uidMappings: list[IDMapping]
-        gidMappings: list[IDMapping]
-        devices: list[Device]
-        cgroupsPath: str
-        resources: dict[str, Any]
-        rootfsPropagation: str
-        seccomp: dict[str, Any]
-        sysctl: dict[str, str]
-        maskedPaths: list[str]
-        readonlyPaths: list[str]
-        mountLabel: str
-        personality: dict[str, Any]
-        timeOffsets: dict[str, dict[str, int]]
-        memoryPolicy: dict[str, Any]
-        netDevices: dict[str, dict[str, str]]
-        intelRdt: dict[str, Any]
-
-    class Hook(TypedDict, total=False):
-        """``hooks.*[]``: a program to be run at one point of a container's life cycle."""
-
-        path: str
-        args: list[str]
-        env: list[str]
-        timeout: int
-
-    class Spec(TypedDict, total=False):
-        """config.json."""
-
-        ociVersion: str
-        process: Process
-        root: Root
-        hostname: str
-        domainname: str
-        mounts: list[Mount]
-        hooks: dict[str, list[Hook]]
-        annotations: dict[str, str]
-        linux: Linux
-
+    from tinybox.container.records.spec_types import Mount, Spec
 
 NEWEST = "1.3.0"  # the newest version of the specification whose keys tinybox knows completely
 OCI_VERSION = "1.1.0"  # the oldest version with all keys that tinybox writes; older crun refuses unknown versions

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tinybox.container.records.spec import Mount, Spec
+    from tinybox.container.records.spec_types import Mount, Spec
 
 GATEWAY = "host-gateway"  # in --add-host: the address at which this box reaches the host
 HOSTS, HOSTNAME, RESOLV = "hosts", "hostname", "resolv.conf"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.network.published_ports import Port
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Mount
+    from tinybox.container.records.spec_types import Mount
     from tinybox.container.records.state_file import State
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 

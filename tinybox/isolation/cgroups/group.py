@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
-    from tinybox.isolation.cgroups.limits import Setting
 
 V2_COUNTED = frozenset({"cpu", "memory", "pids"})  # in version 2 they cost nothing, and `tinybox stats` reads them
 PATIENCE = 10.0  # seconds to wait for a process to stop or to end, before this is an error
@@ -40,6 +39,23 @@ def place(container: str, parent: str = "") -> str:
     *parent* is that of --cgroup-parent, which stays when the container's group is removed, as in docker.
     """
     return f"{parent or os.environ.get(PARENT) or OUR_ROOM}/{container}"
+
+
+class Setting:
+    """One write: *value* into *file* of the group's directory in the hierarchy of *controller*."""
+
+    __slots__ = ("controller", "file", "value")
+
+    def __init__(self, controller: str, file: str, value: str) -> None:
+        self.controller, self.file, self.value = controller, file, value
+
+    def __repr__(self) -> str:
+        return f"Setting(controller={self.controller!r}, file={self.file!r}, value={self.value!r})"
+
+
+def of_every_group(hierarchies: Hierarchies) -> list[Setting]:
+    """Return the writes for a group without limits: in version 2, a lack of memory kills all processes, not some."""
+    return [Setting("memory", "memory.oom.group", "1")] if hierarchies.version("memory") == 2 else []
 
 
 class Cgroup:

@@ -7,6 +7,7 @@ writes nothing: it returns the writes, so a dry run can print them; see linux.re
 from __future__ import annotations
 
 from tinybox.errors import HostError, UsageError
+from tinybox.isolation.cgroups.group import Setting, of_every_group
 from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False
@@ -17,18 +18,6 @@ if TYPE_CHECKING:
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
     Value = Callable[[Mapping[str, Any]], str | list[str]]  # a section of the resources -> the text to write
-
-
-class Setting:
-    """One write: *value* into *file* of the group's directory in the hierarchy of *controller*."""
-
-    __slots__ = ("controller", "file", "value")
-
-    def __init__(self, controller: str, file: str, value: str) -> None:
-        self.controller, self.file, self.value = controller, file, value
-
-    def __repr__(self) -> str:
-        return f"Setting(controller={self.controller!r}, file={self.file!r}, value={self.value!r})"
 
 
 class Row:
@@ -51,9 +40,7 @@ def settings(resources: Mapping[str, Any], hierarchies: Hierarchies) -> list[Set
     The section ``devices`` is not a limit: see device_filter. HostError: a limit that is set needs a controller that
     the host lacks (the error names the field and the controller). UsageError: two limits contradict each other.
     """
-    writes = []
-    if hierarchies.version("memory") == 2:
-        writes.append(Setting("memory", "memory.oom.group", "1"))  # OOM kills all processes, not some of them
+    writes = of_every_group(hierarchies)
     for row in TABLE:
         section_name, name = row.field.split(".")
         section = resources.get(section_name) or {}
