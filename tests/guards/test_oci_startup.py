@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.guards.test_startup import NEVER_IN_RUN, loaded, unwanted
+from tests.guards.plain_run import loaded
+from tests.guards.test_startup import NEVER_IN_RUN, unwanted
 from tests.support import strace
 from tests.support.engine_directories import RUNTIME
 from tests.support.oci_runtimes import TIMEOUT, Runtime

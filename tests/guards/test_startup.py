@@ -21,6 +21,8 @@ from tests.support.engine_directories import RUNTIME
 from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.conftest import Command
     from tests.support.oci_runtimes import Runtime
 
@@ -58,8 +60,18 @@ NEVER = {
     "zipfile": 8,
 }
 
-# when click prints help it asks shutil for the width of the terminal
-NEVER_IN_HELP = {name: cost for name, cost in NEVER.items() if name != "shutil"}
+TINYBOX = str(Path(sys.executable).with_name("tinybox"))
+
+# What only a container needs. When click prints help it asks shutil for the width of the terminal.
+NEVER_IN_HELP = {
+    name: cost for name, cost in NEVER.items() if name not in ("shutil", "random", "hashlib", "tomllib")
+} | {
+    "tinybox.container.lifecycle": 20,
+    "tinybox.container.planning": 10,
+    "tinybox.container.process.spawn": 10,
+    "tinybox.images.intake": 15,
+    "tinybox.lab.course": 20,
+}
 
 # Modules that `tinybox run` must not load either. click brings the first six (30 ms): for help, errors, completion.
 NEVER_IN_RUN = NEVER | {
@@ -102,12 +114,47 @@ def modules_of(words: list[str], environment: dict[str, str]) -> set[str]:
     return loaded(done.stderr)
 
 
-def test_help_loads_nothing_heavy() -> None:
-    """`tinybox run --help` loads click and the options of the command, and no module of the engine."""
-    command = str(Path(sys.executable).with_name("tinybox"))
-    modules = modules_of([command, "run", "--help"], dict(os.environ))
+def test_help_loads_no_engine() -> None:
+    """`tinybox run --help` loads click and the options of the command, and no module that makes a container."""
+    modules = modules_of([TINYBOX, "run", "--help"], dict(os.environ))
     assert "click" in modules  # the control: the list is really read
-    assert not unwanted(modules, NEVER_IN_HELP)
+    assert not unwanted(modules, NEVER_IN_HELP | {"ctypes": 5})
+    assert len(own_of(modules)) <= 20
+
+
+def own_of(modules: Iterable[str]) -> list[str]:
+    """Choose the modules of tinybox."""
+    return sorted(name for name in modules if name.startswith("tinybox."))
+
+
+FILES_OF_COMMANDS = """
+import importlib, json, os, sys
+from tinybox.cli import app
+from tinybox.cli.commands import groups
+from tinybox.cli.commands.compose import group
+tables = [app.COMMANDS, group.TABLE, groups.OF_IMAGES, groups.OF_CONTAINERS, groups.OF_SYSTEM, groups.OF_BUILDS]
+for name in sorted({entry[0] for table in tables for entry in table.values()}):
+    sys.stdout.flush()
+    if os.fork() == 0:  # each file of commands is loaded in a process of its own
+        importlib.import_module(name)
+        print(json.dumps([name, sorted(sys.modules)]))
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.wait()[1] == 0, name
+"""
+
+
+def test_no_command_loads_the_engine_for_its_help() -> None:
+    """Each file of commands, as `--help` loads it, brings at most 80 files of tinybox, and none that makes a box.
+
+    Without the engine a help costs click, which is half of it, and a few milliseconds.
+    """
+    done = subprocess.run([sys.executable, "-c", FILES_OF_COMMANDS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = {name: set(modules) for name, modules in map(json.loads, done.stdout.splitlines())}
+    assert len(found) > 40
+    assert {name: heavy for name, modules in found.items() if (heavy := unwanted(modules, NEVER_IN_HELP))} == {}
+    assert {name: own for name, modules in found.items() if len(own := own_of(modules)) > 80} == {}
 
 
 def test_import_tinybox_loads_nothing_else() -> None:
@@ -181,6 +228,27 @@ def test_more_code_is_found() -> None:
     assert "tinybox.m1: 2000 bytes more" in plain_run.complaint(record, record | {"tinybox.m1": 3000})
     assert not plain_run.complaint(record, record | {"tinybox.new": 10})
     assert "tinybox.new: 10 bytes more" in plain_run.complaint(record, record | {"tinybox.new": 10, "tinybox.x": 1})
+
+
+@pytest.mark.root
+def test_exec_loads_only_what_it_uses(tinybox: Command) -> None:
+    """`tinybox exec` loads the part of the engine that joins a box: no click, no options of `run`, no image."""
+    box = tinybox("run", "-d", "--network", "none", "busybox", "sleep", "1000").stdout.strip()
+    try:
+        modules = modules_of([tinybox.path, "exec", box, "true"], tinybox.environment)
+    finally:
+        tinybox("rm", "-f", box)
+    assert "tinybox.container.execute" in modules  # the control
+    never = {
+        "tinybox.cli.app": 40,
+        "tinybox.container.launch": 20,
+        "tinybox.container.lifecycle": 10,
+        "tinybox.container.config.configure": 5,
+        "tinybox.container.planning.planner": 5,
+        "tinybox.container.network": 5,
+        "tinybox.images.store": 2,
+    }
+    assert not unwanted(modules, NEVER_IN_RUN | never | {"collections": 2, "functools": 1})
 
 
 @pytest.mark.root

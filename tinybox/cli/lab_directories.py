@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybox.lab import own_folders
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -21,6 +19,8 @@ def use(context: click.Context) -> None:
 
 def _add(folders: tuple[str, ...]) -> None:
     """Look into these directories, too; the one that was named first comes first."""
+    from tinybox.lab import own_folders
+
     for folder in reversed(folders):
         own_folders.add(folder)
 
@@ -32,7 +32,7 @@ def lab_dir(what: str) -> Callable[[Any], Any]:
     """
     option = click.option(
         "--lab-dir", multiple=True, metavar="DIR", is_eager=True,
-        help=f"A directory with {what} of your own, as {own_folders.VARIABLE} names them.",
+        help=f"A directory with {what} of your own, as TINYBOX_LABS names them.",
     )  # fmt: skip
 
     def decorate(function: Callable[..., Any]) -> Any:

@@ -15,13 +15,13 @@ from tinybox.container.checkpoints import criu, dump, files, outside, restoratio
 from tinybox.container.network import addresses
 from tinybox.container.process import init
 from tinybox.container.records import events, naming, spec, state
+from tinybox.container.running import Running, running
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.linux import files as trees
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.control import Running
     from tinybox.container.lifecycle import Container
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec_types import Spec
@@ -64,7 +64,7 @@ def create(
 
 def _target(paths: Paths, word: str) -> Running:
     try:
-        return control.running(paths, word)
+        return running(paths, word)
     except StateError as error:
         raise StateError(error.thing, error.cause, "only a running container has processes to keep") from error
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import control
 from tinybox.container.config import configure, limits, option_values
 from tinybox.container.config.restart_policy import Policy
 from tinybox.container.planning import cgroups
 from tinybox.container.records import events, naming, spec, state
+from tinybox.container.running import running
 from tinybox.errors import HostError, OptionError, UsageError
 from tinybox.isolation.cgroups import changes, files
 from tinybox.isolation.cgroups.group import Setting
@@ -52,7 +52,7 @@ def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None
         requested = change(config, here, options)
         group = cgroups.group(container, config, here)  # HostError: a user without root may set no limit
         if state.read(paths, container)["status"] == state.RUNNING:
-            with control.running(paths, container) as target:
+            with running(paths, container) as target:
                 try:
                     apply(group, config["linux"]["resources"], requested)
                 finally:

@@ -10,21 +10,28 @@ import click
 
 from tinybox import wrapping
 from tinybox.cli.lab_directories import lab_dir, use
+from tinybox.cli.late import Late
 from tinybox.cli.lazy_group import CommandGroup
-from tinybox.cli.pulling import with_image
-from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import DamagedError, StateError, UsageError, report
-from tinybox.exercises import course, session
-from tinybox.exercises import report as pages
-from tinybox.exercises.records import Record
-from tinybox.exercises.scene import IMAGE
+from tinybox.exercises import course
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from tinybox.cli import pulling
+    from tinybox.container.records import host
+    from tinybox.exercises import records, scene, session
+    from tinybox.exercises import report as pages
     from tinybox.exercises.records import Attempt
+else:
+    session = Late("tinybox.exercises.session")
+    pages = Late("tinybox.exercises.report")
+    host = Late("tinybox.container.records.host")
+    records = Late("tinybox.exercises.records")
+    scene = Late("tinybox.exercises.scene")
+    pulling = Late("tinybox.cli.pulling")
 
 
 def names(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -51,7 +58,7 @@ def list_exercises() -> None:
     paths = Paths()
     for name in course.names():
         try:
-            state = pages.state(Record(paths, name))
+            state = pages.state(records.Record(paths, name))
         except DamagedError as error:
             report(error)
             state = "damaged"
@@ -69,9 +76,9 @@ def start(name: str, seed: int | None, *, again: bool) -> None:
     course.known(name)
     paths = Paths()
     host.read(paths.cache).check()
-    with_image(IMAGE, lambda: Store(paths.root).image(IMAGE))
+    pulling.with_image(scene.IMAGE, lambda: Store(paths.root).image(scene.IMAGE))
     attempt = session.start(paths, name, seed, again=again)
-    _print_task(Record(paths, name), attempt)
+    _print_task(records.Record(paths, name), attempt)
 
 
 @exercise.command("show")
@@ -79,7 +86,7 @@ def start(name: str, seed: int | None, *, again: bool) -> None:
 @NAME
 def show(name: str) -> None:
     """Print the task again; if it is not started, what it is about."""
-    record = Record(Paths(), name)
+    record = records.Record(Paths(), name)
     if record.open is None:
         needs = course.load(name).needs
         lines = [pages.heading(name), course.idea(name)]
@@ -90,7 +97,7 @@ def show(name: str) -> None:
     _print_task(record, session.started(record))
 
 
-def _print_task(record: Record, attempt: Attempt) -> None:
+def _print_task(record: records.Record, attempt: Attempt) -> None:
     print("\n".join(pages.task(record, attempt, wrapping.columns())))
 
 
@@ -165,7 +172,7 @@ def report_results(chosen: tuple[str, ...], *, as_json: bool, markdown: bool) ->
     if as_json and markdown:
         raise UsageError("exercise report", "--json and --markdown do not go together", "give one of them")
     paths = Paths()
-    found = pages.results(Record(paths, name) for name in chosen or course.names())
+    found = pages.results(records.Record(paths, name) for name in chosen or course.names())
     if as_json:
         print(json.dumps(found, indent=2))
         return

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybox.cli.lab_dialog import Dialog
 from tinybox.cli.lab_directories import lab_dir, use
+from tinybox.cli.late import Late
 from tinybox.cli.lazy_group import CommandGroup
-from tinybox.cli.pulling import with_image
-from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError
 from tinybox.images.store import Store
-from tinybox.lab import card, course, lectures, own_folders, record, template
 from tinybox.wrapping import columns, wrapped
 
 if TYPE_CHECKING:
@@ -26,7 +23,20 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+    from tinybox.cli import lab_dialog, pulling
     from tinybox.cli.commands.lab_pages import Pages
+    from tinybox.container.records import host
+    from tinybox.lab import card, course, lectures, own_folders, record, template
+else:
+    lab_dialog = Late("tinybox.cli.lab_dialog")
+    pulling = Late("tinybox.cli.pulling")
+    card = Late("tinybox.lab.card")
+    course = Late("tinybox.lab.course")
+    lectures = Late("tinybox.lab.lectures")
+    own_folders = Late("tinybox.lab.own_folders")
+    record = Late("tinybox.lab.record")
+    template = Late("tinybox.lab.template")
+    host = Late("tinybox.container.records.host")
 
 IMAGE = click.option("--image", default="alpine", metavar="IMAGE", help="The image of the boxes (default alpine).")
 SEED = click.option("--seed", default=0, metavar="NUMBER", help="Seed of a lab's random numbers (default 0).")
@@ -118,7 +128,7 @@ def run(
         raise UsageError("lab run", "no lab is named", "tinybox lab list; `all` runs every lab")
     pages = html_pages(html, [name for name, _ in labs]) if html else None
     prepare(image)
-    dialog = Dialog(step, hold, control, as_json)
+    dialog = lab_dialog.Dialog(step, hold, control, as_json)
     found = []
     for name, one in labs:
         result, prediction = dialog.perform(name, one, image=image, seed=seed)
@@ -202,4 +212,4 @@ def prepare(image: str) -> None:
     """Check that this host can run boxes, and that *image* is in the store; make a missing image from its recipe."""
     paths = Paths()
     host.read(paths.cache).check()
-    with_image(image, lambda: Store(paths.root).image(image))
+    pulling.with_image(image, lambda: Store(paths.root).image(image))

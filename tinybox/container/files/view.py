@@ -11,9 +11,9 @@ import os
 import time
 from contextlib import contextmanager
 
-from tinybox.container import control
 from tinybox.container.process.run_in_child import RunInChild
 from tinybox.container.records import naming, spec, state
+from tinybox.container.running import Running
 from tinybox.container.storage import mounted_volumes
 from tinybox.errors import DamagedError, StateError
 from tinybox.isolation import idmap, mounts, overlay, rootfs, subpath
@@ -46,7 +46,7 @@ def visit(
     now = seen(paths, container)
     if now.get("status") == state.RUNNING:
         with (
-            control.Running(paths, container, now),
+            Running(paths, container, now),
             RunInChild(lambda: act(_enter(now["pid"], mounted)), not_mine) as child,
         ):
             yield child

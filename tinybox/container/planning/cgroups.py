@@ -127,6 +127,15 @@ def join_class(service: ClassOfService, handles: Handles) -> None:
     service.join(handles.pid)
 
 
+def oom_score(task: Task) -> list[Step]:
+    """Plan the process's OOM score, if config.json has ``process.oomScoreAdj``."""
+    score = task.process.get("oomScoreAdj")
+    if score is None:
+        return []
+    says = f"Set how likely the OOM killer ends the box's processes: {score}"
+    return [Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, task.handles, score)]
+
+
 def filter_devices(task: Task) -> list[Step]:
     """Plan which devices may be used; see "Allowed Device list" in OCI's config-linux.
 

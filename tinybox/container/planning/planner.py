@@ -6,7 +6,7 @@ control group and clones the child; the child makes its mounts, changes its root
 
 from __future__ import annotations
 
-from tinybox.container.planning import cgroups, network, program, root_filesystem, streams
+from tinybox.container.planning import cgroups, labels, network, program, root_filesystem, streams
 from tinybox.container.planning import mounts as planned_mounts
 from tinybox.container.planning.task import layers_of, made_by_clone
 from tinybox.container.process import child, init, spawn
@@ -92,21 +92,7 @@ def _check(task: Task) -> None:
     if task.shares_mounts and layers_of(task):
         cure = "an overlay needs a mount namespace of its own"
         raise UsageError("linux.namespaces: mount", "must be new if the root is made of layers", cure)
-    check_labels(task)
-
-
-def check_labels(task: Task) -> None:
-    """Raise HostError if the process has a label of a security module that is not active on this host."""
-    requested = {
-        "process.apparmorProfile": task.process.get("apparmorProfile"),
-        "process.selinuxLabel": task.process.get("selinuxLabel"),
-        "linux.mountLabel": task.linux.get("mountLabel"),
-    }
-    if any(requested.values()):
-        from tinybox.isolation import labels
-
-        for field in filter(requested.get, requested):
-            labels.check(field)
+    labels.check(task)
 
 
 def _make_child(task: Task, inside: list[Step], meanwhile: list[Step], classified: list[Step]) -> list[Step]:
@@ -115,7 +101,7 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step], classifie
         from tinybox.container.planning import users
 
         steps.append(users.id_maps(task))
-    steps += [*cgroups.join_group(task), *classified, *oom_score(task), *network.move_devices(task)]
+    steps += [*cgroups.join_group(task), *classified, *cgroups.oom_score(task), *network.move_devices(task)]
     connect, connected = network.connect(task)
     early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # such a name may contain a link's
     return [
@@ -163,15 +149,6 @@ def _clocks(task: Task) -> list[Step]:
         return []
     says = "Set the clocks of the child's time namespace"
     return [Step("clocks", says, "time_namespaces(7)", spawn.set_clocks, task.handles, offsets)]
-
-
-def oom_score(task: Task) -> list[Step]:
-    """Plan the process's OOM score, if config.json has ``process.oomScoreAdj``."""
-    score = task.process.get("oomScoreAdj")
-    if score is None:
-        return []
-    says = f"Set how likely the OOM killer ends the box's processes: {score}"
-    return [Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, task.handles, score)]
 
 
 def _prepare_namespaces(task: Task) -> list[Step]:

@@ -118,7 +118,7 @@ def scheduling(task: Task) -> list[Step]:
 
 
 def _labels(task: Task) -> list[Step]:
-    """Plan the labels of AppArmor and SELinux for the next execve(2); planner.check_labels() has checked them."""
+    """Plan the labels of AppArmor and SELinux for the next execve(2); planning/labels.py has checked them."""
     steps = []
     for field, file, before in (("apparmorProfile", "apparmor/exec", "exec "), ("selinuxLabel", "exec", "")):
         label = task.process.get(field)

@@ -230,6 +230,15 @@ def read(paths: Paths, container: str) -> State:
     return state
 
 
+def read_at_rest(paths: Paths, container: str) -> State:
+    """Do the same for a container that had no run directory a moment ago: one file is read, that in its bundle.
+
+    If it has been started since then, that file says so, and both are read.
+    """
+    state = state_file.load(_in_store(paths, container), container)
+    return state if state is not None and state["status"] in _AT_REST else read(paths, container)
+
+
 def _read(paths: Paths, container: str) -> State | None:
     return state_file.load(_in_run(paths, container), container) or stored(paths, container)
 
