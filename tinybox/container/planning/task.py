@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import spec
-from tinybox.isolation import inherited, overlay
+from tinybox.isolation import inherited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,12 @@ class Task:
 
 def layers_of(task: Task) -> list[str]:
     """Return the directories of the image's layers, bottom first; [] if the bundle's root is a plain directory."""
-    return overlay.stack([layer for layer in task.annotations.get(spec.LAYERS, "").split(":") if layer])
+    listed = task.annotations.get(spec.LAYERS)
+    if not listed:
+        return []
+    from tinybox.isolation import overlay  # late: the bundle of an engine has no layers
+
+    return overlay.stack([layer for layer in listed.split(":") if layer])
 
 
 def bundle_of(task: Task) -> str:
