@@ -4,7 +4,7 @@
 
 Memory is the proportional set size (PSS) of the processes that a detached container needs in addition to its program.
 A private page counts whole; a page that ten processes share counts one tenth for each. See smaps_rollup in
-proc_pid_smaps(5).
+proc_pid_smaps(5). A monitor of tinybox that waits has its memory in a file, so it is measured when it waits.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 PROGRAM = ("sleep", "1000")
 LISTINGS = 5
+RESTS = 30.0
 COLUMNS = {
     "containers": "containers",
     "starts_per_s": "starts/s",
@@ -66,6 +67,15 @@ def pss(pid: int) -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     raise Unavailable("this kernel reports no PSS")
+
+
+def await_rest(monitors: list[int]) -> None:
+    """Wait until each monitor has moved its memory to a file without a name, for at most RESTS seconds."""
+    until = time.monotonic() + RESTS
+    while time.monotonic() < until:
+        if all("(deleted)" in Path(f"/proc/{monitor}/maps").read_text() for monitor in monitors):
+            return
+        time.sleep(0.1)
 
 
 def parent(pid: int) -> int:
@@ -110,6 +120,7 @@ def tinybox(count: int, stack: ExitStack) -> Record:
     for container in ids:
         first = json.loads(Path(Paths().run_directory(container), "state.json").read_text())["pid"]
         keepers.append(Keepers(parent(first), first))
+    await_rest([keeper.monitor for keeper in keepers])
     return figures("tinybox run -d", "monitor + tinybox's init", rate, keepers)
 
 

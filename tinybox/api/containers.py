@@ -59,7 +59,7 @@ class Container(Inside):
                 return launch.register(str(image), command, options, handles, root=root, at_once=starts)
 
         with requests.Starting():
-            registered = requests.with_image(paths, str(image), options, make)
+            registered = requests.with_image(root, str(image), options, make)
             made = cls(registered.id, paths, made=True)
             if not starts:
                 registered.handles.close()

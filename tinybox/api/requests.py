@@ -49,13 +49,13 @@ def _name(value: Any) -> Any:
     return str(value) if type(value).__module__.startswith("tinybox.") else value
 
 
-def with_image(paths: Paths, image: str, options: dict[str, Any], act: Callable[[], Result]) -> Result:
+def with_image(root: str, image: str, options: dict[str, Any], act: Callable[[], Result]) -> Result:
     """Return the result of *act*, which needs *image*; bring the image first if the options ``pull``, ``platform`` say.
 
-    It comes from its recipe or its registry, without a word.
+    It comes from its recipe or its registry, without a word, into the store *root*.
     """
     policy = pull_policy.checked(options.get("pull", pull_policy.MISSING))
-    return pull_policy.with_image(image, act, policy, options.get("platform", ""), lambda: bringer(paths))
+    return pull_policy.with_image(image, act, policy, options.get("platform", ""), lambda: bringer(Paths(root)))
 
 
 def bringer(paths: Paths) -> bringing.Bringer:

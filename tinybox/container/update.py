@@ -54,12 +54,22 @@ def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None
         if state.read(paths, container)["status"] == state.RUNNING:
             with running(paths, container) as target:
                 try:
+                    _note_groups(paths, container)
                     apply(group, config["linux"]["resources"], requested)
                 finally:
                     if target.ends_within(0):
                         _remove_unused_groups(cgroups.group(container, config, here))
         spec.save(config, paths.bundle(container))
     events.emit(paths, container, "update")
+
+
+def _note_groups(paths: Paths, container: str) -> None:
+    """Let the container's owner know that `apply` may make control groups, which it has to remove in the end."""
+    path = os.path.join(paths.run_directory(container), state.EXTENDED)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except FileNotFoundError:  # the owner has just removed the directory: `update` removes the groups itself
+        return
 
 
 def _remove_unused_groups(group: Cgroup) -> None:

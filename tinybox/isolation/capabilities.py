@@ -6,6 +6,7 @@ and CAP_SETUID), and the remaining sets last, because after that the process has
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tinybox.errors import UsageError
@@ -58,13 +59,23 @@ def drop_bounding_set(keep: int, inherit: int = 0) -> None:
         effective, permitted, inheritable = capability.capget()
         capability.capset(effective, permitted, inheritable | inherit)
     number = 0
-    while True:
-        try:
-            if process.bounding_set_has(number) and not keep >> number & 1:
-                process.drop_from_bounding_set(number)
-        except OSError:  # EINVAL: the number after the last capability of this kernel
-            return
-        number += 1
+    try:
+        while True:
+            if not keep >> number & 1:
+                _drop(number)
+            number += 1
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # the number after the last capability of this kernel
+            raise
+
+
+def _drop(number: int) -> None:
+    """Remove one capability from the bounding set; EPERM: it is there, and this process has no CAP_SETPCAP."""
+    try:
+        process.drop_from_bounding_set(number)
+    except PermissionError:
+        if process.bounding_set_has(number):
+            raise
 
 
 def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -> None:

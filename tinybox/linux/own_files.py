@@ -1,4 +1,4 @@
-"""tinybox's own files, whose paths no container chooses: replace one as a whole, write one at once, remove one.
+"""tinybox's own files, whose paths no container chooses: read or write one, replace one as a whole, remove one.
 
 files.py is for paths of a container. This file needs no ctypes, so that a short command, such as `tinybox-oci state`,
 starts without it.
@@ -7,12 +7,43 @@ starts without it.
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_open = os.open  # --explain replaces os.open later, and shall not report these opens
+_CHUNK = 1 << 16  # bytes of one read(2)
+_open, _read, _write = os.open, os.read, os.write  # --explain replaces these later, and shall not report such calls
+
+
+def content(fd: int, most: int = sys.maxsize) -> bytes:
+    """Return what is left to read of the open file *fd*, at most *most* bytes, and close it; see read(2).
+
+    Python's open() makes five more system calls: it asks for the size and the place, and whether this is a terminal.
+    """
+    parts = []
+    try:
+        while most > 0 and (part := _read(fd, min(most, _CHUNK))):
+            parts.append(part)
+            most -= len(part)
+    finally:
+        os.close(fd)
+    return b"".join(parts)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of *data* to the open file *fd*: near the end of the space, write(2) may take only a part."""
+    while data:
+        data = data[_write(fd, data) :]
+
+
+def write_once(fd: int, data: bytes) -> None:
+    """Write *data* to the open file *fd* in one call, as the kernel's own files need it, and close it; see write(2)."""
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
 
 
 def replace(path: str, data: bytes, mode: int = 0o600) -> None:
@@ -23,10 +54,13 @@ def replace(path: str, data: bytes, mode: int = 0o600) -> None:
     draft = f"{path}.new"
 
     def write() -> None:
-        with open(_open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        fd = _open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
             if mode != 0o600:
-                os.fchmod(file.fileno(), mode)
-            file.write(data)
+                os.fchmod(fd, mode)
+            write_all(fd, data)
+        finally:
+            os.close(fd)
 
     _rename_made(write, draft, path)
 
@@ -48,14 +82,6 @@ def _rename_made(make: Callable[[], None], draft: str, path: str) -> None:
     except BaseException:
         discard(draft)
         raise
-
-
-def write_once(fd: int, data: bytes) -> None:
-    """Write *data* to the open file *fd* in one call, as the kernel's own files need it, and close it; see write(2)."""
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
 
 
 def discard(path: str | bytes, dir_fd: int | None = None, remove: Callable[..., None] = os.unlink) -> None:

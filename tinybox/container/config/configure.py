@@ -187,6 +187,8 @@ def _annotations(request: Request) -> dict[str, str]:
         annotations[spec.VOLUMES_FROM] = json.dumps(options["volumes_from"])
     if options.get("rm"):
         annotations[spec.REMOVE] = "true"
+        if "ready_mounts" not in options:  # of a build, whose files become a layer
+            annotations[spec.VOLATILE] = "true"
     if any("image" in text for text in options.get("mount") or ()):
         from tinybox.container.config import user_mounts
 

@@ -38,8 +38,8 @@ def filter_of_pid_1(task: Task, planned: init.Program, *, waits: bool) -> list[S
 
 
 def native(mode: str, handles: Handles) -> list[Step]:
-    """Plan the native init; see linux/native_init.py."""
-    from tinybox.linux import native_init
+    """Plan the native init; see linux/machine_code/native_init.py."""
+    from tinybox.linux.machine_code import native_init
 
     content = native_init.program(forward=mode == init.FORWARD)
     says = "Make PID 1's program of 300 bytes, so that no file of the host is mapped there"
@@ -48,7 +48,7 @@ def native(mode: str, handles: Handles) -> list[Step]:
 
 def make_native(handles: Handles, content: bytes) -> None:
     """Make the native init, an ELF file with this *content*, in sealed memory; see memfd_create(2)."""
-    from tinybox.linux import native_init
+    from tinybox.linux.machine_code import native_init
 
     handles.native = native_init.make(content)
 

@@ -237,7 +237,11 @@ def begin(
 def _program(task: Task) -> init.Program:
     """Return the program, as init.run() needs it."""
     args, env = task.process["args"], task.process.get("env", [])
-    return init.Program(args, env, terminal=bool(task.process.get("terminal")), confinement=task.confinement)
+    planned = init.Program(args, env, terminal=bool(task.process.get("terminal")), confinement=task.confinement)
+    planned.title = task.host.arguments[0]
+    if planned.title:
+        from tinybox.linux.machine_code import native_init  # noqa: F401  PID 1 uses it, and can load no module
+    return planned
 
 
 def _keeps_proc(task: Task, *, joins: bool) -> bool:

@@ -9,6 +9,7 @@ import os
 
 from tinybox.container.planning.task import STAGING, bundle_of, layers_of
 from tinybox.container.process.plan import Step
+from tinybox.container.records import spec
 from tinybox.isolation import mount_options, mounts, overlay, rootfs
 from tinybox.linux import mount
 
@@ -77,7 +78,7 @@ def _root(task: Task) -> list[Step]:
     layers, root = layers_of(task), os.fsdecode(task.root)
     if not layers:
         says = "Make the bundle's root directory a mount"
-        return [Step("root", says, "open_tree(2)", rootfs.bind_root, root)]
+        return [Step("root", says, "open_tree(2)", _bind, root)]
     placed, bundle = [], bundle_of(task)
     if task.userns:
         from tinybox.container.planning import users
@@ -86,11 +87,18 @@ def _root(task: Task) -> list[Step]:
         layers = [os.path.join(STAGING, str(number)) for number in range(len(layers))]
     upper, work = os.path.join(bundle, "upper"), os.path.join(bundle, "work")
     says = f"Mount an overlay: a writable layer over {len(layers)} read-only one{'s' * (len(layers) > 1)}"
-    return [
-        *placed,
-        Step("root", says, "mount(2), overlayfs", _overlay, layers, upper, work, root, task.userns),
-    ]
+    volatile = spec.VOLATILE in task.annotations
+    act = (_overlay, layers, upper, work, root, task.userns, volatile)
+    return [*placed, Step("root", says, "mount(2), overlayfs", *act)]
 
 
-def _overlay(layers: list[str], upper: str, work: str, root: str, userns: bool) -> None:
-    overlay.mount_overlay(layers, upper, work, root, userns=userns)
+def _bind(root: str) -> None:
+    """Make *root* a mount, and enter it: the steps that follow make mounts and devices in it; see chdir(2)."""
+    rootfs.bind_root(root)
+    os.chdir(root)
+
+
+def _overlay(layers: list[str], upper: str, work: str, root: str, userns: bool, volatile: bool) -> None:
+    """Mount the overlay on *root*, and enter it, as `_bind` does."""
+    overlay.mount_overlay(layers, upper, work, root, userns=userns, volatile=volatile)
+    os.chdir(root)

@@ -9,6 +9,7 @@ import os
 
 from tinybox.container.records import spec
 from tinybox.isolation import inherited
+from tinybox.linux import inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,17 +59,23 @@ class Task:
         self.shares_mounts = "mount" not in self.new
         self.annotations = config.get("annotations", {})
         self.userns = "user" in self.new or "user" in self.joined
+        self.layers = _layers(self.annotations.get(spec.LAYERS, ""))
         self.root = os.fsencode(os.path.join(bundle_of(self), config["root"]["path"]))
+        # The root as the child's steps name it: the child enters its new root as soon as that is mounted.
+        self.new_root = self.root if self.shares_mounts else inside.HERE
 
 
-def layers_of(task: Task) -> list[str]:
-    """Return the directories of the image's layers, bottom first; [] if the bundle's root is a plain directory."""
-    listed = task.annotations.get(spec.LAYERS)
+def _layers(listed: str) -> list[str]:
     if not listed:
         return []
     from tinybox.isolation import overlay  # late: the bundle of an engine has no layers
 
     return overlay.stack([layer for layer in listed.split(":") if layer])
+
+
+def layers_of(task: Task) -> list[str]:
+    """Return the directories of the image's layers, bottom first; [] if the bundle's root is a plain directory."""
+    return task.layers
 
 
 def bundle_of(task: Task) -> str:

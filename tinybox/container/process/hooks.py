@@ -13,7 +13,8 @@ from tinybox.container.process import init
 from tinybox.container.records import spec
 from tinybox.errors import TinyboxError
 from tinybox.linux import quick_json as json
-from tinybox.linux import trampoline, waiting
+from tinybox.linux import waiting
+from tinybox.linux.machine_code import trampoline
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False

@@ -135,7 +135,7 @@ class SyncPipes:
         self.send(ERROR, *(os.fsencode(text.replace("\n", " ")) for text in texts))
 
     def announce(self, program: str, lacking: str = "") -> None:
-        """Begin the message that execve(2) of *program* is refused; see refuse() and linux/trampoline.py.
+        """Begin the message that execve(2) of *program* is refused; see refuse() and linux/machine_code/trampoline.py.
 
         *lacking* is the interpreter that is the likely reason for that, or "".
         """
@@ -189,7 +189,7 @@ def refusal(name: str, number: int, lacking: str = "") -> TinyboxError:
     *lacking* is an interpreter that the program needs and that cannot be executed, or "".
     """
     from tinybox.container.process import interpreters  # late: an OCI `start` whose program runs does without them
-    from tinybox.linux import trampoline
+    from tinybox.linux.machine_code import trampoline
 
     thing = f'exec "{name}"'
     if number & trampoline.UNCONFINED:

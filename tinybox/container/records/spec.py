@@ -35,6 +35,7 @@ USER = "tinybox.user"  # the text of --user; absent if the user is the image's
 GROUP_ADD = "tinybox.group-add"  # JSON: a list, as --group-add was written
 INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
+VOLATILE = "tinybox.volatile"  # its files need not outlive a crash of the host: they are removed at its end
 CIDFILE = "tinybox.cidfile"  # as --cidfile was written
 CGROUP_PARENT = "tinybox.cgroup-parent"  # the path of the group in which its group is, without a leading slash
 OPTION_VOLUMES = "tinybox.option-volumes"  # JSON: the directories of its volumes that have options
@@ -69,8 +70,9 @@ def labels(annotations: dict[str, str]) -> dict[str, str]:
 
 def mounts_of_volumes(config: Spec, paths: Paths) -> list[Mount]:
     """Return the mounts of *config* whose source is a volume of the store: ROOT/volumes/NAME/_data."""
-    mounts = config.get("mounts", [])
-    return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry.get("source", ""))) == paths.volumes]
+    below = f"{paths.volumes}/"
+    sources = [(entry.get("source", ""), entry) for entry in config.get("mounts", [])]
+    return [each for path, each in sources if path.startswith(below) and path.count("/", len(below)) == 1]
 
 
 def has_other_users(config: Spec) -> bool:

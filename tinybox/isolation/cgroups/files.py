@@ -42,8 +42,7 @@ REFUSALS = {
 def read(path: str) -> str | None:
     """Return the text of *path*, or None if there is no such file, or its group was removed; see read(2)."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        return proc.text(path)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
             return None

@@ -10,7 +10,7 @@ import os
 import time
 
 from tinybox.errors import StateError
-from tinybox.isolation.cgroups import files
+from tinybox.isolation.cgroups import files, killing
 from tinybox.isolation.cgroups.group import PATIENCE, Cgroup
 
 TYPE_CHECKING = False
@@ -43,7 +43,7 @@ class SharedCgroup(Cgroup):
 
     def is_ours(self) -> bool:
         """Return whether tinybox made the group, so that all processes in it are tinybox's."""
-        return self._home() in self.ours
+        return self.home() in self.ours
 
     def kill(self) -> None:
         """Kill every process, one by one if the group will stay; StateError: a process does not end.
@@ -55,8 +55,8 @@ class SharedCgroup(Cgroup):
             super().kill()
             return
         deadline = time.monotonic() + PATIENCE
-        self._kill_one_by_one(deadline)
-        if not self._wait_until_empty(deadline):
+        killing.one_by_one(self, deadline)
+        if not killing.wait_until_empty(self, deadline):
             raise StateError(f"cgroup {self.name}", f"the processes {self.processes()} do not end")
 
     def _enable_controllers(self, directory: str) -> None:
@@ -71,6 +71,9 @@ class SharedCgroup(Cgroup):
 
     def _made_in(self, root: str) -> bool:
         return f"{root}/{self.name}" in self.ours
+
+    def _there_before(self) -> str:
+        return self.name
 
     def _needed_roots(self) -> list[str]:
         """Return every hierarchy, because the engine searches for its container in all of them."""
