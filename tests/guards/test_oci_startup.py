@@ -32,8 +32,8 @@ LIFE = ("create", "state", "start", "exec", "kill", "delete")  # in this order
 MORE = {"create": ["box"], "exec": ["box", "true"], "kill": ["box", "KILL"]}
 # The most modules of tinybox that a verb may load, packages among them, and the most system calls that its command may
 # make, without those of its children and of a bare interpreter, on a host with both versions of control groups.
-MODULES = {"create": 93, "state": 23, "start": 27, "exec": 136, "kill": 25, "delete": 29}
-CALLS = {"create": 1100, "state": 370, "start": 400, "exec": 1350, "kill": 390, "delete": 430}
+MODULES = {"create": 98, "state": 23, "start": 27, "exec": 93, "kill": 25, "delete": 30}
+CALLS = {"create": 1000, "state": 330, "start": 360, "exec": 970, "kill": 350, "delete": 390}
 # What a verb that makes no process does without: ctypes, and so each module that calls the kernel by it; cost in ms
 LIGHT = ("state", "start", "kill", "delete")
 NEVER_IN_LIGHT = NEVER_IN_RUN | {
