@@ -31,14 +31,15 @@ def group(container: str, config: Spec, where: Hierarchies, made: Iterable[str] 
     A relative path begins at tinybox's own group; the specification leaves that place to the runtime. With
     --below-caller *where* is what `moved` returns.
     """
+    from tinybox.container.planning import cgroups
     from tinybox.isolation.cgroups.group import Cgroup, place
 
-    path = config.get("linux", {}).get("cgroupsPath", "")
+    path, needed = config.get("linux", {}).get("cgroupsPath", ""), [*cgroups.controllers(config, where), *where.v1]
     if not path:
-        return Cgroup(place(container), where, [*needed(config, where), *where.v1])
+        return Cgroup(place(container), where, needed)
     from tinybox.isolation.cgroups.shared import SharedCgroup
 
-    return SharedCgroup(path if path.startswith("/") else place(path), where, [*needed(config, where), *where.v1], made)
+    return SharedCgroup(path if path.startswith("/") else place(path), where, needed, made)
 
 
 def of_caller(config: Spec, where: Hierarchies) -> dict[str, str]:
@@ -105,11 +106,3 @@ def check_free(group: Cgroup) -> None:
     directory = group.directory("freezer")
     if group.ours is None and directory and os.path.isdir(directory):
         raise StateError(f"cgroup {group.name}", "it exists already", "use another id, or name a cgroupsPath")
-
-
-def needed(config: Spec, where: Hierarchies) -> set[str]:
-    """Return the controllers that the limits in *config* use."""
-    from tinybox.isolation.cgroups.limits import settings
-
-    resources = config.get("linux", {}).get("resources", {})
-    return {"devices"} | {setting.controller for setting in settings(resources, where)}

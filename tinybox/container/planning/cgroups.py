@@ -28,10 +28,14 @@ if TYPE_CHECKING:
 
 def group(container: str, config: Spec, host: Host) -> Cgroup:
     """Return a container's control group, which need not exist yet: ``tinybox/ID`` in every hierarchy that it needs."""
-    resources = config.get("linux", {}).get("resources", {})
-    needed = {"devices"} | {setting.controller for setting in _settings(resources, host.hierarchies)}
     parent = config.get("annotations", {}).get(spec.CGROUP_PARENT, "")
-    return Cgroup(place(container, parent), host.hierarchies, needed)
+    return Cgroup(place(container, parent), host.hierarchies, controllers(config, host.hierarchies))
+
+
+def controllers(config: Spec, where: Hierarchies) -> set[str]:
+    """Return the controllers that the limits in *config* use; the filter of devices counts as one."""
+    resources = config.get("linux", {}).get("resources", {})
+    return {"devices"} | {setting.controller for setting in _settings(resources, where)}
 
 
 def _has_limits(resources: Mapping[str, Any]) -> bool:
@@ -147,6 +151,7 @@ def filter_devices(task: Task) -> list[Step]:
     # No filter is needed in a user namespace, where mknod(2) of a device is EPERM, but a bound one may need the rules.
     if (rules is None and task.userns) or task.host.rootless:
         return []
+
     complete = device_rules.complete(rules, task.linux.get("devices", []))
     says, manual = "Load a BPF program that decides which devices may be used", "bpf(2)"
     if task.cgroup.hierarchies.version("devices") == 1:
