@@ -1,4 +1,4 @@
-"""Guards that count calls and modules need compiled files: Python does not write them if PYTHONDONTWRITEBYTECODE is set."""
+"""Guards that count calls and modules need compiled files, which PYTHONDONTWRITEBYTECODE keeps Python from writing."""
 
 from __future__ import annotations
 
