@@ -24,6 +24,7 @@ from tinybox.errors import UsageError
 from tinybox.linux import event_log, ownership
 
 DEFAULT_ROOT, DEFAULT_RUN = "/var/lib/tinybox", "/run/tinybox"
+POOLS = "/run/tinybox-networks"  # the address pools of all stores; see network/pools.py
 INSIDE = (
     *("containers", "container-names", "volumes", "networks", "cache", "images", "layers", "names", "tmp", "locks"),
     *("run", "blobs", "manifests", "build-cache"),
