@@ -15,9 +15,8 @@ import pytest
 from tests.attacks.conftest import SECRET, guarded, replaced
 from tests.support.boxes import new_name
 from tests.support.hostile_loader import Interpreter, arm, fired
-from tinybox.container import execute
 from tinybox.container.monitor import attach_protocol
-from tinybox.container.planning import pid_1, planner
+from tinybox.container.planning import entering, pid_1, planner
 from tinybox.container.process.plan import Step
 from tinybox.isolation import rootfs
 from tinybox.linux import descriptors
@@ -99,7 +98,7 @@ def idle(engine: Engine) -> Iterator[str]:
     assert engine("rm", "-f", name).status == 0
 
 
-@guarded(*LEAKS, entering_early(execute, "join"))
+@guarded(*LEAKS, entering_early(entering, "join"))
 def test_exec_starts_in_the_box(engine: Engine, idle: str, leaked: str, succeeds: bool) -> None:
     """CVE-2024-21626, by `exec -w`; here /proc/self is no process, either, as exec enters the pid namespace last."""
     shown = engine("exec", "-w", leaked, idle, *PEEK).stdout

@@ -49,17 +49,24 @@ def test_both_ways_make_the_same_table(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("store_root")
 @pytest.mark.parametrize("library", [nftables.LIBRARY, NO_LIBRARY])
 def test_a_refused_script_is_one_line(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
-    """An element for a table that does not exist: nft's message without a place, and nothing has changed."""
+    """An element for a table that does not exist, or a subnet that is none: nft's message without a place.
+
+    It names the reason, not the table that was not there to be deleted. Nothing has changed.
+    """
     monkeypatch.setattr(nftables, "LIBRARY", library)
-    with Nftables() as nft, pytest.raises(StepError) as raised:
-        firewall.add(nft, [BRIDGE])
-    assert raised.value.cause.startswith("Error: ")
-    assert "\n" not in raised.value.cause
+    wrong = firewall.Bridge("tinybox7", ["172.31.0.2/99"], internal=False)
+    with Nftables() as nft:
+        for act, member in ((firewall.add, BRIDGE), (firewall.load, wrong)):
+            with pytest.raises(StepError) as raised:
+                act(nft, [member])
+            assert raised.value.cause.startswith("Error: ")
+            assert "\n" not in raised.value.cause
+    assert "No such file" not in raised.value.cause
     assert firewall.listed() == ""
 
 
 def test_neither_of_them_is_one_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without the library and the program: what is missing, and what to do."""
+    """Without the library and the program: one error names the program that is missing, and the cure."""
     monkeypatch.setattr(nftables, "LIBRARY", NO_LIBRARY)
     monkeypatch.setattr(nftables, "PROGRAMS", (str(tmp_path / "nft"),))
     with pytest.raises(HostError, match=r"nft: is not installed .*apt-get install nftables"):

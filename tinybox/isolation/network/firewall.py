@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Members: TypeAlias = "Iterable[Bridge | Published]"
 
 TABLE = "inet tinybox"
+_GONE = f"table {TABLE}\ndelete table {TABLE}\n"  # the first line makes it, if it does not exist
 
 RULES = """
 table inet tinybox {
@@ -112,7 +113,7 @@ def load(nft: Nftables, everything: Members) -> None:
     """
     made = f"{RULES}{_each('add', everything)}"
     if not nft.carry_out(f"create table {TABLE}\n{made}")[0]:
-        _change(nft, f"delete table {TABLE}\n{made}")
+        _change(nft, _GONE + made)
 
 
 def add(nft: Nftables, members: Members) -> None:
@@ -127,7 +128,7 @@ def exchange(nft: Nftables, gone: Members, new: Members) -> None:
 
 def clear(nft: Nftables) -> None:
     """Remove the table; no error if it does not exist."""
-    _change(nft, f"table {TABLE}\ndelete table {TABLE}\n")  # the first line makes it, if it does not exist
+    _change(nft, _GONE)
 
 
 def _each(verb: str, members: Members) -> str:
