@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.network import POOLS
 from tinybox.container.records import state
+from tinybox.container.records.paths import POOLS
 from tinybox.errors import DamagedError, HostError, Reported, report
 from tinybox.linux import user_namespaces
 

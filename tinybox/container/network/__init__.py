@@ -4,4 +4,3 @@
 BRIDGE, HOST, NONE = "bridge", "host", "none"
 DEFAULT = "default"  # docker's other name for ``bridge``
 PREFIX = "com.docker.network.container_iface_prefix"  # an option of a network: what boxes call its interface, for eth
-POOLS = "/run/tinybox-networks"  # the directory of all address pools, see pools.py
