@@ -8,11 +8,17 @@ Vagrant.configure("2") do |config|
   config.ssh.connect_timeout = 120 # seconds
   config.vm.provider :libvirt do |machine|
     machine.driver = "qemu"
+    machine.emulator_path = "#{here}/qemu.sh"
     machine.cpu_mode = "custom"
     machine.cpu_model = "Nehalem"
     machine.kernel = "#{here}/vmlinuz"
     machine.initrd = "#{here}/initrd.img"
-    machine.cmd_line = "root=/dev/vda rw console=ttyS0 quiet mitigations=off"
+    machine.cmd_line = "root=/dev/vda rw console=ttyS1 mitigations=off"
     machine.graphics_type = "none"
+    # The plugin cannot merge the serial ports of two Vagrantfiles, so this one is an argument of qemu.
+    log = ENV.fetch("CONSOLE", "/dev/null")
+    %W[-chardev file,id=log,append=on,path=#{log} -device isa-serial,chardev=log,index=1].each do |word|
+      machine.qemuargs value: word
+    end
   end
 end

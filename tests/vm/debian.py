@@ -56,11 +56,16 @@ def reach(url: str) -> None:
         pytest.skip(f"no Debian from {url}: {error}")
 
 
-def copy_the_checkout(target: Path) -> None:
-    """Copy the files that git knows, and new ones that it does not ignore, to *target*: no .venv, and nothing built."""
+def files() -> list[str]:
+    """List the files of the checkout that git knows, and new ones that it does not ignore: no .venv, nothing built."""
     words = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(words, capture_output=True, text=True, check=True, cwd=CHECKOUT).stdout.split("\0")
-    for name in filter(None, names):
+    listed = subprocess.run(words, capture_output=True, text=True, check=True, cwd=CHECKOUT).stdout
+    return listed.rstrip("\0").split("\0")
+
+
+def copy_the_checkout(target: Path) -> None:
+    """Copy the files of the checkout to *target*."""
+    for name in files():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(CHECKOUT / name, target / name, follow_symlinks=False)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import own_network
-from tests.vm.debian import CHECKOUT, MINUTES, inside, new_debian
+from tests.vm.debian import CHECKOUT, MINUTES, files, inside, new_debian
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +60,15 @@ def test_the_vagrantfile_makes_nodes(tmp_path: Path) -> None:
         for number in "13"
     ]
     assert machines == [["default"], ["node1", "node2", "node3"]]
+
+
+def test_the_machine_gets_each_file_of_the_checkout() -> None:
+    """What rsync(1) leaves out begins at the top of the checkout, and git knows no file there: not so tinybox/build."""
+    (words,) = re.findall(r"rsync__exclude: \[(.*)\]", (CHECKOUT / "Vagrantfile").read_text())
+    patterns = re.findall(r'"(.*?)"', words)
+    assert "/.venv/" in patterns
+    assert {pattern[0] for pattern in patterns} == {"/"}  # without it, the pattern fits in each directory
+    assert [name for name in files() if f"/{name}".startswith(tuple(patterns))] == []
 
 
 @pytest.fixture(scope="module")

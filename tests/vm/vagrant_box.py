@@ -1,4 +1,4 @@
-"""A Vagrant box for libvirt, made of a new Debian: an archive of a disk, a kernel and a Vagrantfile.
+"""A Vagrant box for libvirt, made of a new Debian: an archive of a disk, a kernel, a Vagrantfile and a start of qemu.
 
 The disk is one ext4 without partitions, and libvirt starts the kernel itself: making it needs neither a loop device nor
 a boot loader. The format is that of vagrant-libvirt's own boxes: metadata.json, box.img (qcow2), Vagrantfile.
@@ -52,7 +52,8 @@ def pack(root: Path, folder: Path) -> Path:
     for name in ("vmlinuz", "initrd.img"):
         (file,) = (root / "boot").glob(f"{name}-*")
         shutil.copyfile(file, parts / name)
-    shutil.copyfile(HERE / "box.rb", parts / "Vagrantfile")
+    shutil.copy(HERE / "box.rb", parts / "Vagrantfile")
+    shutil.copy(HERE / "qemu.sh", parts)
     (parts / "metadata.json").write_text(json.dumps({"provider": "libvirt", "format": "qcow2", "virtual_size": DISK}))
     output("tar", "--create", "--file", str(folder / "tinybox.box"), "--directory", str(parts), ".")
     shutil.rmtree(parts)
