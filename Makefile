@@ -126,11 +126,19 @@ site: setup  ## make the site in build/site; as root, run each lab for its page 
 	@$(VENV_PYTHON) -m tools.site $(ARGS)
 
 .PHONY: bench
-bench: images  ## measure start-up against runc, crun, bwrap and podman
+bench: images  ## measure start-up against runc, crun, bwrap and podman; ARGS='--table docs/performance.md --plot docs/performance.svg'
 	@$(SUDO) $(VENV_PYTHON) benchmarks/startup.py $(ARGS)
 
+.PHONY: bench-oci
+bench-oci: images  ## measure each verb of tinybox-oci (create, start, exec ...) against runc
+	@$(SUDO) $(VENV_PYTHON) -m benchmarks.verbs $(ARGS)
+
+.PHONY: bench-commands
+bench-commands: images  ## measure ps, logs, inspect, exec and --help against runc and podman
+	@$(SUDO) $(VENV_PYTHON) benchmarks/commands.py $(ARGS)
+
 .PHONY: scale
-scale: images  ## measure many containers: starts per second, memory, against podman; ps over 1000
+scale: images  ## measure many containers: starts per second, memory, the cost of each among 10, 50, 200, against podman
 	@$(SUDO) $(VENV_PYTHON) benchmarks/scale.py $(ARGS)
 
 .PHONY: clean

@@ -139,6 +139,7 @@ def bundle(folder: Path) -> Path:
     check(shutil.which("runc", path="/usr/sbin:/usr/bin:/usr/local/sbin") or tool("crun"), "spec", cwd=folder)
     config = json.loads(path.read_text())
     config["process"].update(terminal=False, args=["true"])
+    config["process"]["capabilities"].pop("ambient", None)  # old runc writes some that the kernel refuses: a warning
     config["linux"]["namespaces"].append({"type": "cgroup"})
     path.write_text(json.dumps(config))
     return folder

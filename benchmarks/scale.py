@@ -1,10 +1,10 @@
-"""Measure many containers at once: how fast they start, how much memory each one takes, and how fast they are listed.
+"""Measure many containers at once: how fast they start, the memory of each, how fast they are listed, what each costs.
 
-    sudo python benchmarks/scale.py [-n CONTAINERS] [--stopped CONTAINERS] [--json]
+    sudo python benchmarks/scale.py [-n CONTAINERS] [--stopped CONTAINERS] [--counts 10,50,200] [--json] [--table FILE]
 
 Memory is the proportional set size (PSS) of the processes that a detached container needs in addition to its program.
 A private page counts whole; a page that ten processes share counts one tenth for each. See smaps_rollup in
-proc_pid_smaps(5).
+proc_pid_smaps(5). A monitor of tinybox that waits has its memory in a file, so it is measured when it waits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import document, growth
 from benchmarks.leavings import Leavings, unmount_below
 from benchmarks.peers import (
     FAILURES,
@@ -35,12 +35,22 @@ from benchmarks.peers import (
 )
 from tests.support.stored_boxes import crowd, home_at
 from tinybox.container.records.paths import Paths
+from tinybox.isolation import namespaces
+from tinybox.linux import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROGRAM = ("sleep", "1000")
 LISTINGS = 5
+RESTS = 30.0
+COLUMNS = {
+    "containers": "containers",
+    "starts_per_s": "starts/s",
+    "monitor_mib": "monitor MiB",
+    "init_mib": "init MiB",
+    "both_mib": "PSS MiB",
+}
 Record = dict[str, object]
 
 
@@ -57,6 +67,15 @@ def pss(pid: int) -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     raise Unavailable("this kernel reports no PSS")
+
+
+def await_rest(monitors: list[int]) -> None:
+    """Wait until each monitor has moved its memory to a file without a name, for at most RESTS seconds."""
+    until = time.monotonic() + RESTS
+    while time.monotonic() < until:
+        if all("(deleted)" in Path(f"/proc/{monitor}/maps").read_text() for monitor in monitors):
+            return
+        time.sleep(0.1)
 
 
 def parent(pid: int) -> int:
@@ -101,6 +120,7 @@ def tinybox(count: int, stack: ExitStack) -> Record:
     for container in ids:
         first = json.loads(Path(Paths().run_directory(container), "state.json").read_text())["pid"]
         keepers.append(Keepers(parent(first), first))
+    await_rest([keeper.monitor for keeper in keepers])
     return figures("tinybox run -d", "monitor + tinybox's init", rate, keepers)
 
 
@@ -160,42 +180,72 @@ def measured(name: str, measure: Callable[[int, ExitStack], Record], count: int)
 
 def show_titles() -> None:
     """Print the titles of the table."""
-    titles = ("containers", "starts/s", "monitor MiB", "init MiB", "PSS MiB")
-    print(f"{'':16}" + "".join(f"{title:>13}" for title in titles) + "   note")
+    print(f"{'':16}" + "".join(f"{title:>13}" for title in COLUMNS.values()) + "   note")
 
 
 def show(row: Record) -> None:
     """Print one row of the table at once: what fails later does not lose it."""
-    columns = ("containers", "starts_per_s", "monitor_mib", "init_mib", "both_mib")
-    cells = "".join(f"{row.get(column, '-'):>13}" for column in columns)
+    cells = "".join(f"{row.get(column, '-'):>13}" for column in COLUMNS)
     print(f"{row['name']:16}{cells}   {row['note']}", flush=True)
+
+
+def numbers(text: str) -> list[int]:
+    """Return the numbers of ``10,50,200``."""
+    return [int(word) for word in text.split(",") if word]
+
+
+def tabulate(path: str, facts: Record, rows: list[Record], grown: list[Record], listed: str) -> None:
+    """Write both tables into the document *path*, at its parts `scale` and `growth`."""
+    cells = [[f"`{row['name']}`", *(row.get(column, document.EMPTY) for column in COLUMNS), row["note"]]
+             for row in rows]  # fmt: skip
+    table = document.table(["detached containers", *COLUMNS.values(), "note"], cells)
+    document.fill(path, "scale", f"{document.sentence(facts)} {listed}.\n\n{table}")
+    if grown:
+        more = "Milliseconds a box; those of ps are for the whole list."
+        document.fill(path, "growth", f"{document.sentence(facts, more)}\n\n{growth.markdown(grown)}")
+
+
+def arguments() -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("-n", "--containers", type=numbers, default=[50], help="how many at once (default 50)")
+    parser.add_argument("--stopped", type=int, default=1000, help="how many to list (default 1000)")
+    parser.add_argument("--counts", type=numbers, default=growth.COUNTS, help="how many for the costs (10,50,200)")
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure podman, too")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--table", metavar="FILE", help="write the tables into this document: `scale` and `growth`")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        parser.error("containers need root: sudo make scale")
+    return options
 
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("-n", "--containers", type=int, default=50, help="how many at once (default 50)")
-    parser.add_argument("--stopped", type=int, default=1000, help="how many to list (default 1000)")
-    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure podman, too")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    options = parser.parse_args()
-    if os.geteuid() != 0:
-        parser.error("containers need root: sudo make scale")
-    host = {"Linux": platform.release(), "CPython": platform.python_version(), "CPUs": os.cpu_count()}
+    options, facts = arguments(), document.host()
+    process.unshare(process.CLONE_NEWNET)  # bridges and rules that peers leave behind end with this network namespace
+    namespaces.loopback_up()
+    silent: Callable[[Record], object] = lambda _: None  # noqa: E731
     if not options.json:
-        print(", ".join(f"{key} {value}" for key, value in host.items()), end="\n\n")
+        print(document.sentence(facts), end="\n\n")
         show_titles()
     rows = []
     for name, measure in (("tinybox run -d", tinybox), ("podman run -d", podman))[: 2 if options.peers else 1]:
-        rows.append(measured(name, measure, options.containers))
-        if not options.json:
-            show(rows[-1])
-    listed = listing(options.stopped)
+        for count in options.containers:
+            rows.append(measured(name, measure, count))
+            (silent if options.json else show)(rows[-1])
+    listing_row = listing(options.stopped)
+    title = f"{listing_row['name']} over {listing_row['containers']} stopped containers"
+    listed = f"{title}: {listing_row['median_ms']} ms (median of {LISTINGS})"
+    if not options.json:
+        print(f"\n{listed}\n", flush=True)
+        growth.show_titles()
+    grown = growth.measure(options.counts, options.peers, tell=silent if options.json else growth.show)
     if options.json:
-        print(json.dumps({"host": host, "rows": rows, "listing": listed}, indent=2))
-    else:
-        title = f"{listed['name']} over {listed['containers']} stopped containers"
-        print(f"\n{title}: {listed['median_ms']} ms (median of {LISTINGS})")
+        found = {"host": facts, "rows": rows, "listing": listing_row, "growth": grown}
+        print(json.dumps(found, indent=2))
+    if options.table:
+        tabulate(options.table, facts, rows, grown, listed)
     return 0 if "both_mib" in rows[0] else 1
 
 

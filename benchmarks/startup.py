@@ -1,6 +1,6 @@
 """Measure the time and the memory to run `true` in a box: tinybox and its peers, in one run.
 
-    sudo python benchmarks/startup.py [-n ROUNDS] [--json]
+    sudo python benchmarks/startup.py [-n ROUNDS] [--json] [--table FILE.md] [--plot FILE.svg]
 
 Time is the wall clock from start to end. The peers take turns, with one run each in a round, so that noise affects all
 of them alike. One more round comes first, to warm up. Memory is the ru_maxrss of wait4(2): the largest resident set of
@@ -13,7 +13,6 @@ import argparse
 import ctypes
 import json
 import os
-import platform
 import shlex
 import statistics
 import sys
@@ -23,15 +22,24 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import engines, peers, rootless
+from benchmarks import document, engines, peers, rootless
 from benchmarks.peers import FAILURES, Command, Interpreter, Unavailable, reason_of
 from tinybox.isolation import namespaces
 from tinybox.linux import process
+from tinybox.pictures.series import Bars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PR_SET_CHILD_SUBREAPER = 36
+COLUMNS = {
+    "median_ms": "median ms",
+    "best_ms": "best ms",
+    "time_ratio": "to runc",
+    "peak_mib": "peak MiB",
+    "memory_ratio": "to runc",
+}
+OWN, OTHER = 0, 5  # the looks of bars
 REFERENCE = "runc run"
 MEMORY_RUNS = 3
 PEERS: dict[str, Callable[[Path, ExitStack], Command | Interpreter]] = {
@@ -169,12 +177,27 @@ def show(records: list[dict[str, object]], host: dict[str, object]) -> None:
     """Print the table."""
     print(f"start, run `true` in busybox, end: median of {host['rounds']} interleaved rounds")
     print(", ".join(f"{key} {value}" for key, value in host.items() if key != "rounds"))
-    columns = ["median_ms", "best_ms", "time_ratio", "peak_mib", "memory_ratio"]
-    titles = ["median ms", "best ms", "to runc", "peak MiB", "to runc"]
-    print(f"\n{'':16}" + "".join(f"{title:>11}" for title in titles) + "   note")
+    print(f"\n{'':16}" + "".join(f"{title:>11}" for title in COLUMNS.values()) + "   note")
     for record in records:
-        cells = "".join(f"{record.get(column, '-'):>11}" for column in columns)
+        cells = "".join(f"{record.get(column, '-'):>11}" for column in COLUMNS)
         print(f"{record['name']:16}{cells}   {record['note']}")
+
+
+def tabulate(records: list[dict[str, object]], host: dict[str, object], path: str) -> None:
+    """Write the table into the document *path*."""
+    rows = [[f"`{row['name']}`", *(row.get(column, document.EMPTY) for column in COLUMNS), row["note"]]
+            for row in records]  # fmt: skip
+    said = document.sentence(host, f"Median of {host['rounds']} rounds, in which all take turns.")
+    table = document.table(["start, run `true` in busybox, end", *COLUMNS.values(), "note"], rows)
+    document.fill(path, "startup", f"{said}\n\n{table}")
+
+
+def picture(records: list[dict[str, object]], host: dict[str, object]) -> Bars:
+    """Return the medians as bars; those of tinybox have a look of their own."""
+    measured = [(str(row["name"]), float(str(row["median_ms"]))) for row in records if "median_ms" in row]
+    looks = tuple(OWN if "tinybox" in name else OTHER for name, _ in measured)
+    title = "How long a box takes: start, run true in busybox, end"
+    return Bars(title, document.sentence(host), "benchmarks/startup.py", "milliseconds, median", measured, looks=looks)
 
 
 def main() -> int:
@@ -182,18 +205,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("-n", "--rounds", type=int, default=20, help="how many runs of each (default 20)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--table", metavar="FILE", help="write the table into this document, at its part `startup`")
+    parser.add_argument("--plot", metavar="FILE", help="draw the medians as bars: an SVG file")
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("the runtimes need root: sudo make bench")
     ctypes.PyDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     process.unshare(process.CLONE_NEWNET)  # bridges and rules that peers leave behind end with this network namespace
     namespaces.loopback_up()
-    host: dict[str, object] = {
-        "Linux": platform.release(),
-        "CPython": platform.python_version(),
-        "CPUs": os.cpu_count(),
-    }
-    host["rounds"] = options.rounds
+    host = document.host() | {"rounds": options.rounds}
     try:
         with tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp") as folder, ExitStack() as stack:
             try:
@@ -203,6 +223,10 @@ def main() -> int:
             measure(rows, options.rounds)
             records = figures(rows)
             print(json.dumps({"host": host, "rows": records}, indent=2)) if options.json else show(records, host)
+            if options.table:
+                tabulate(records, host, options.table)
+            if options.plot:
+                document.draw(options.plot, picture(records, host))
     except FAILURES as reason:  # of a peer's end: the figures are printed already
         print(f"startup.py: a peer left something behind: {reason_of(reason)}", file=sys.stderr)
         return 1

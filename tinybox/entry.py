@@ -9,6 +9,8 @@ import gc
 import os
 import sys
 
+from tinybox import modules
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
@@ -25,6 +27,7 @@ def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
     other OSError is 125, a broken pipe is 128 + SIGPIPE, and Ctrl-C is 128 + SIGINT.
     """
     gc.disable()  # the process is short-lived: its end frees the memory sooner than a collection would
+    modules.install()
     from tinybox.errors import TinyboxError, printable
 
     open_streams()

@@ -26,6 +26,7 @@ LINES_A_MINUTE = 30  # read aloud, with time to look at the manual
 GROUND_UP = (
     "",
     "linux",
+    "linux/machine_code",
     "linux/sockets",
     "pictures",
     "isolation",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.attacks.conftest import Engine
     from tests.support.hostile_images import Images
     from tinybox.container.config.request import Request
-    from tinybox.container.records.spec import Mount, User
+    from tinybox.container.records.spec_types import Mount, User
 
 pytestmark = pytest.mark.root
 

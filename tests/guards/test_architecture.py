@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Packages, from the lowest layer up. Those of one layer do not import each other. "" is tinybox/__init__.py.
 FLOORS = [
-    {"errors", "explain", "text_values", "version", "wrapping"},
+    {"errors", "explain", "modules", "text_values", "version", "wrapping"},
     {"entry", "linux", "pictures"},
     {"isolation", "images"},
     {"container"},

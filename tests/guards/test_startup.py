@@ -5,6 +5,7 @@ With PYTHONPROFILEIMPORTTIME Python itself reports every module that a run of th
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,11 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.guards import plain_run
+from tests.guards.plain_run import loaded
 from tests.oci.conftest import runtime
 from tests.support.engine_directories import RUNTIME
 from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.conftest import Command
     from tests.support.oci_runtimes import Runtime
 
@@ -55,8 +60,18 @@ NEVER = {
     "zipfile": 8,
 }
 
-# when click prints help it asks shutil for the width of the terminal
-NEVER_IN_HELP = {name: cost for name, cost in NEVER.items() if name != "shutil"}
+TINYBOX = str(Path(sys.executable).with_name("tinybox"))
+
+# What only a container needs. When click prints help it asks shutil for the width of the terminal.
+NEVER_IN_HELP = {
+    name: cost for name, cost in NEVER.items() if name not in ("shutil", "random", "hashlib", "tomllib")
+} | {
+    "tinybox.container.lifecycle": 20,
+    "tinybox.container.planning": 10,
+    "tinybox.container.process.spawn": 10,
+    "tinybox.images.intake": 15,
+    "tinybox.lab.course": 20,
+}
 
 # Modules that `tinybox run` must not load either. click brings the first six (30 ms): for help, errors, completion.
 NEVER_IN_RUN = NEVER | {
@@ -84,12 +99,6 @@ NEVER_IN_RUN = NEVER | {
 }
 
 
-def loaded(report: str) -> set[str]:
-    """Read the names of the modules from Python's report under PYTHONPROFILEIMPORTTIME."""
-    lines = [line for line in report.splitlines() if line.startswith("import time:")]
-    return {line.rpartition("|")[2].strip() for line in lines}
-
-
 def unwanted(modules: set[str], never: dict[str, int]) -> dict[str, int]:
     """Choose from *modules* those that *never* lists, themselves or by their package, with their cost."""
     return {
@@ -105,12 +114,47 @@ def modules_of(words: list[str], environment: dict[str, str]) -> set[str]:
     return loaded(done.stderr)
 
 
-def test_help_loads_nothing_heavy() -> None:
-    """`tinybox run --help` loads click and the options of the command, and no module of the engine."""
-    command = str(Path(sys.executable).with_name("tinybox"))
-    modules = modules_of([command, "run", "--help"], dict(os.environ))
+def test_help_loads_no_engine() -> None:
+    """`tinybox run --help` loads click and the options of the command, and no module that makes a container."""
+    modules = modules_of([TINYBOX, "run", "--help"], dict(os.environ))
     assert "click" in modules  # the control: the list is really read
-    assert not unwanted(modules, NEVER_IN_HELP)
+    assert not unwanted(modules, NEVER_IN_HELP | {"ctypes": 5})
+    assert len(own_of(modules)) <= 20
+
+
+def own_of(modules: Iterable[str]) -> list[str]:
+    """Choose the modules of tinybox."""
+    return sorted(name for name in modules if name.startswith("tinybox."))
+
+
+FILES_OF_COMMANDS = """
+import importlib, json, os, sys
+from tinybox.cli import app
+from tinybox.cli.commands import groups
+from tinybox.cli.commands.compose import group
+tables = [app.COMMANDS, group.TABLE, groups.OF_IMAGES, groups.OF_CONTAINERS, groups.OF_SYSTEM, groups.OF_BUILDS]
+for name in sorted({entry[0] for table in tables for entry in table.values()}):
+    sys.stdout.flush()
+    if os.fork() == 0:  # each file of commands is loaded in a process of its own
+        importlib.import_module(name)
+        print(json.dumps([name, sorted(sys.modules)]))
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.wait()[1] == 0, name
+"""
+
+
+def test_no_command_loads_the_engine_for_its_help() -> None:
+    """Each file of commands, as `--help` loads it, brings at most 80 files of tinybox, and none that makes a box.
+
+    Without the engine a help costs click, which is half of it, and a few milliseconds.
+    """
+    done = subprocess.run([sys.executable, "-c", FILES_OF_COMMANDS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = {name: set(modules) for name, modules in map(json.loads, done.stdout.splitlines())}
+    assert len(found) > 40
+    assert {name: heavy for name, modules in found.items() if (heavy := unwanted(modules, NEVER_IN_HELP))} == {}
+    assert {name: own for name, modules in found.items() if len(own := own_of(modules)) > 80} == {}
 
 
 def test_import_tinybox_loads_nothing_else() -> None:
@@ -165,6 +209,46 @@ def test_run_loads_only_what_it_uses(tinybox: Command) -> None:
     modules = modules_of(words, tinybox.environment)
     assert "tinybox.linux.process" in modules  # the control
     assert not unwanted(modules, NEVER_IN_RUN | {"collections": 2, "functools": 1})
+
+
+@pytest.mark.root
+@pytest.mark.skipif(sys.version_info[:2] != plain_run.VERSION, reason="the record has the bytes of another Python")
+def test_a_plain_run_loads_no_more_code(tinybox: Command) -> None:
+    """The number of tinybox's modules and the bytes of their code are less than 5 % above the record."""
+    modules = modules_of([tinybox.path, *plain_run.ARGUMENTS], tinybox.environment)
+    found = plain_run.sizes(modules)
+    assert len(found) > 80  # the control: the modules are really counted
+    assert not (said := plain_run.complaint(json.loads(plain_run.RECORD.read_text()), found)), said
+
+
+def test_more_code_is_found() -> None:
+    """The guard works: 5 % more bytes or modules are refused by the name of what grew; less growth is accepted."""
+    record = {f"tinybox.m{number}": 1000 for number in range(40)}
+    assert not plain_run.complaint(record, record | {"tinybox.m1": 2900, "tinybox.m2": 10})
+    assert "tinybox.m1: 2000 bytes more" in plain_run.complaint(record, record | {"tinybox.m1": 3000})
+    assert not plain_run.complaint(record, record | {"tinybox.new": 10})
+    assert "tinybox.new: 10 bytes more" in plain_run.complaint(record, record | {"tinybox.new": 10, "tinybox.x": 1})
+
+
+@pytest.mark.root
+def test_exec_loads_only_what_it_uses(tinybox: Command) -> None:
+    """`tinybox exec` loads the part of the engine that joins a box: no click, no options of `run`, no image."""
+    box = tinybox("run", "-d", "--network", "none", "busybox", "sleep", "1000").stdout.strip()
+    try:
+        modules = modules_of([tinybox.path, "exec", box, "true"], tinybox.environment)
+    finally:
+        tinybox("rm", "-f", box)
+    assert "tinybox.container.execute" in modules  # the control
+    never = {
+        "tinybox.cli.app": 40,
+        "tinybox.container.launch": 20,
+        "tinybox.container.lifecycle": 10,
+        "tinybox.container.config.configure": 5,
+        "tinybox.container.planning.planner": 5,
+        "tinybox.container.network": 5,
+        "tinybox.images.store": 2,
+    }
+    assert not unwanted(modules, NEVER_IN_RUN | never | {"collections": 2, "functools": 1})
 
 
 @pytest.mark.root

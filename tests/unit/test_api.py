@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 import tinybox
-from tinybox.container import launch
+from tinybox.container import python_options
 from tinybox.container.process.wait_loop import Ending
 from tinybox.errors import UsageError
 
 
-@pytest.mark.parametrize("key", launch.AT_A_TERMINAL)
+@pytest.mark.parametrize("key", python_options.AT_A_TERMINAL)
 def test_options_of_the_command_line_alone_are_refused(key: str) -> None:
     """Each of these options would have no effect, so the error names the command that has it."""
     options: dict[str, Any] = {key: "text"}
@@ -28,9 +28,9 @@ def test_an_unknown_option_is_refused() -> None:
 
 def test_options_that_are_off_or_none_count_as_not_given() -> None:
     """The control: the same options, switched off, are accepted; numbers and single values as on the command line."""
-    words = launch.normal({"explain": None, "step": False, "memory": 33554432, "volume": "/a:/b", "rm": 1})
+    words = python_options.normal({"explain": None, "step": False, "memory": 33554432, "volume": "/a:/b", "rm": 1})
     assert words == {"step": False, "memory": "33554432", "volume": ["/a:/b"], "rm": True}
-    assert not any(map(words.get, launch.AT_A_TERMINAL))
+    assert not any(map(words.get, python_options.AT_A_TERMINAL))
 
 
 @pytest.mark.parametrize("words", [(["sh", "-c", "true"],), ("sleep", 3), ("cat", None)])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from benchmarks import peers, scale, startup
+from benchmarks import document, growth, peers, scale, startup
 from benchmarks.leavings import mounts_below, users_of
 from benchmarks.peers import FAILURES, Command, Unavailable, reason_of
 
@@ -70,3 +71,69 @@ def test_users_of_a_directory_are_found_by_their_words(tmp_path: Path) -> None:
         process.communicate()
     assert users_of(tmp_path) == []
     assert mounts_below(tmp_path) == []
+
+
+def test_an_engine_that_fails_keeps_the_figures_before(capsys: pytest.CaptureFixture[str]) -> None:
+    """A command that fails ends this engine's life of boxes: the row has the costs before it, and its reason."""
+    script = "case $1 in stop) echo busy >&2; exit 3;; esac"
+    engine = growth.Engine("peer", ["/bin/sh", "-c", script, "peer"], [], compose=False)
+    row = growth.costs(engine, 3)
+    assert {"start", "ps", "connect"} <= row.keys()
+    assert not {"stop", "ps_a", "rm", "up"} & row.keys()
+    assert row["note"] == "busy"
+    growth.show(row)
+    line = capsys.readouterr().out
+    assert line.split()[:2] == ["peer", "3"]
+    assert line.endswith("   busy\n")
+
+
+DOCUMENT = """# Title
+
+<!-- measured: one -->
+
+old
+
+<!-- end -->
+
+between
+
+<!-- measured: two -->
+
+kept
+
+<!-- end -->
+"""
+
+
+def test_a_table_is_written_into_its_part_of_a_document(tmp_path: Path) -> None:
+    """The rest of the document stays as it is, also when it is written again; a part that is missing is an error."""
+    page = tmp_path / "page.md"
+    page.write_text(DOCUMENT)
+    table = document.table(["name", "ms", "note"], [["`a|b`", 1.5, "x"]])
+    assert table.splitlines() == ["| name | ms | note |", "|---|--:|---|", "| `a\\|b` | 1.5 | x |"]
+    for _ in range(2):
+        document.fill(str(page), "one", table)
+        assert page.read_text() == DOCUMENT.replace("old", table)
+    with pytest.raises(ValueError, match="has no part <!-- measured: three -->"):
+        document.fill(str(page), "three", table)
+
+
+def test_the_figures_say_where_they_are_from() -> None:
+    """The sentence has the date, the kernel and the processor; a machine that names no model has its architecture."""
+    facts = document.host()
+    said = document.sentence(facts)
+    assert said.startswith(f"Measured on {facts['date']}: Linux {facts['Linux']}, {facts['processor']}, ")
+    assert document.processor("processor\t: 0\nmodel name\t: A  Chip 3\nmodel name\t: other\n") == "A Chip 3"
+    assert document.processor("processor\t: 0\nBogoMIPS\t: 50\n") == platform.machine()
+
+
+def test_the_page_of_figures_has_every_part_that_a_benchmark_fills() -> None:
+    """docs/performance.md has the parts startup, commands, scale and growth, each with a table, and the picture."""
+    page = Path(__file__).parents[2] / "docs/performance.md"
+    parts = {found[2]: found[0] for found in document.PART.finditer(page.read_text())}
+    assert set(parts) == {"startup", "commands", "scale", "growth"}
+    assert all("Measured on 20" in text and "|--:|" in text for text in parts.values())
+    picture = (page.parent / "performance.svg").read_text()
+    assert "(performance.svg)" in page.read_text()
+    assert picture.startswith("<svg ")
+    assert "prefers-color-scheme: dark" in picture

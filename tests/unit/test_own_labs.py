@@ -9,7 +9,9 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from tinybox.cli import app
 from tinybox.errors import UsageError
 from tinybox.exercises import catalogue
 from tinybox.exercises import course as exercises
@@ -94,6 +96,22 @@ def test_an_exercise_of_ones_own(folder: Path) -> None:
     (own / "broken.py").write_text("")
     with pytest.raises(UsageError, match=r"broken\.py: it has no EXERCISE"):
         exercises.load("broken")
+
+
+@pytest.mark.parametrize("words", [["exercise", "list"], ["lab", "list"]])
+def test_directories_on_the_command_line(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--lab-dir of labs and of exercises finds a file, which is not found without it; a wrong directory is an error."""
+    monkeypatch.setenv("TINYBOX_ROOT", str(tmp_path / "store"))
+    monkeypatch.setenv(own_folders.VARIABLE, "")
+    (tmp_path / "exercises").mkdir()
+    shutil.copy(f"{catalogue.__path__[0]}/two_numbers.py", tmp_path / "exercises" / "my_own.py")
+    (tmp_path / "my_own.py").write_text('"""A subject."""\n')
+    with_it, without = ["--lab-dir", str(tmp_path)], CliRunner().invoke(app.cli, words, standalone_mode=False)
+    assert "my-own" not in without.output
+    assert "two-numbers" in without.output or "pid" in without.output
+    assert " my-own " in CliRunner().invoke(app.cli, [*words, *with_it], standalone_mode=False).output
+    wrong = CliRunner().invoke(app.cli, [*words, "--lab-dir", str(tmp_path / "none")], standalone_mode=False)
+    assert isinstance(wrong.exception, UsageError)
 
 
 def test_no_exercise_of_ones_own() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinybox.errors import UsageError
-from tinybox.pictures import drawing, scale, series, svg
+from tinybox.pictures import drawing, scale, series, standalone, svg
 from tinybox.pictures.series import Axis, Bars, Cells, Curve, Curves, Layer, Layers, Move, Moves
 
 if TYPE_CHECKING:
@@ -172,3 +172,22 @@ def test_every_figure_has_its_place(numbers: list[float], logarithmic: bool, tig
 def test_numbers_are_short(number: float, text: str) -> None:
     """Three digits that matter, and groups of three before the point."""
     assert scale.written(number) == text
+
+
+def test_a_picture_of_its_own_has_its_colours() -> None:
+    """As a file a picture is well-formed and has each colour that its style uses, for light pages and for dark ones."""
+    text = standalone.picture(drawing.draw(EVERY[1]))
+    parsed(text)
+    used = set(re.findall(r"var\(--(\w+)", text))
+    assert used == standalone.LIGHT.keys() == standalone.DARK.keys()
+
+
+def test_bars_can_share_a_look() -> None:
+    """With looks given, bars of one kind look the same; without, each has its own."""
+
+    def looks(picture: Bars) -> list[str]:
+        return [each.attrib["class"] for each in elements(picture, "rect")]
+
+    bars = [("a", 1.0), ("b", 2.0), ("c", 3.0)]
+    assert looks(Bars(*HEAD, "ms", bars, looks=(0, 5, 0))) == ["bar look0", "bar look5", "bar look0"]
+    assert looks(Bars(*HEAD, "ms", bars)) == ["bar look0", "bar look1", "bar look2"]

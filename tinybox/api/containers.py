@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybox.api import requests
 from tinybox.api.inside import Inside
-from tinybox.container import control, launch, lifecycle
+from tinybox.container import control, launch, lifecycle, python_options
 from tinybox.container import update as updating
 from tinybox.container.config.options import OPTIONS
 from tinybox.container.monitor import background, starting
@@ -59,7 +59,7 @@ class Container(Inside):
                 return launch.register(str(image), command, options, handles, root=root, at_once=starts)
 
         with requests.Starting():
-            registered = requests.with_image(paths, str(image), options, make)
+            registered = requests.with_image(root, str(image), options, make)
             made = cls(registered.id, paths, made=True)
             if not starts:
                 registered.handles.close()
@@ -132,7 +132,7 @@ class Container(Inside):
 
         All or none of *options* take effect, on a running container at once.
         """
-        given = launch.normal(options)
+        given = python_options.normal(options)
         if wrong := sorted(given.keys() - {option.key for option in OPTIONS if option.update}):
             raise UsageError(f"option {wrong[0]}", "cannot be changed by update", "tinybox update --help lists them")
         paths, here = requests.changing(self._paths.root)

@@ -208,9 +208,9 @@ class Inside(Removable):
 
 def _exec_options(given: dict[str, Any]) -> dict[str, Any]:
     """Return the options of `exec` among *given* as the command line gives them; UsageError: `exec` has no such one."""
-    from tinybox.container import launch
+    from tinybox.container import python_options
     from tinybox.errors import UsageError
 
     if wrong := sorted(given.keys() - {"user", "workdir", "env", "env_file", "privileged"}):
         raise UsageError(f"option {wrong[0]}", "is no option of exec in Python", "user workdir env env_file privileged")
-    return launch.normal(given)
+    return python_options.normal(given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import bringing, launch
+from tinybox.container import bringing, pull_policy, python_options
 from tinybox.container.config import defaults
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -28,9 +28,10 @@ def options_of(given: dict[str, Any]) -> dict[str, Any]:
 
     An object, such as a Network, stands for its name. Missing ones have the defaults of the configuration file.
     """
-    normalized = launch.normal({key: _name(value) for key, value in given.items()})
-    for key in filter(normalized.get, launch.AT_A_TERMINAL):
-        raise UsageError(f"option {key}", "is for the command line only", f"tinybox run --{launch.KEYS[key].name}")
+    normalized = python_options.normal({key: _name(value) for key, value in given.items()})
+    for key in filter(normalized.get, python_options.AT_A_TERMINAL):
+        option = python_options.KEYS[key].name
+        raise UsageError(f"option {key}", "is for the command line only", f"tinybox run --{option}")
     return defaults.applied(normalized)
 
 
@@ -48,13 +49,13 @@ def _name(value: Any) -> Any:
     return str(value) if type(value).__module__.startswith("tinybox.") else value
 
 
-def with_image(paths: Paths, image: str, options: dict[str, Any], act: Callable[[], Result]) -> Result:
+def with_image(root: str, image: str, options: dict[str, Any], act: Callable[[], Result]) -> Result:
     """Return the result of *act*, which needs *image*; bring the image first if the options ``pull``, ``platform`` say.
 
-    It comes from its recipe or its registry, without a word.
+    It comes from its recipe or its registry, without a word, into the store *root*.
     """
-    policy = bringing.checked(options.get("pull", bringing.MISSING))
-    return bringing.with_image(image, act, policy, options.get("platform", ""), lambda: bringer(paths))
+    policy = pull_policy.checked(options.get("pull", pull_policy.MISSING))
+    return pull_policy.with_image(image, act, policy, options.get("platform", ""), lambda: bringer(Paths(root)))
 
 
 def bringer(paths: Paths) -> bringing.Bringer:

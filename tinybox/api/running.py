@@ -6,7 +6,6 @@ from tinybox.api.requests import UsualUmask, options_of, with_image, words_of
 from tinybox.container import launch, lifecycle
 from tinybox.container.monitor.foreground import run_logged
 from tinybox.container.process.program_streams import ProgramStreams
-from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -48,4 +47,4 @@ def run(
             return streams.keep(ending)
 
     with UsualUmask():
-        return with_image(Paths(root), str(image), normalized, act)
+        return with_image(root, str(image), normalized, act)

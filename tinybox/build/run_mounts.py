@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tinybox.build.layering import Site
     from tinybox.build.order import Order, Origin
     from tinybox.build.run_flags import Mount
-    from tinybox.container.records.spec import Mount as MountEntry
+    from tinybox.container.records.spec_types import Mount as MountEntry
 
     Find = Callable[[str], Origin]
 

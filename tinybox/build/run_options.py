@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinybox.container.config import network_checks, option_values
+from tinybox.container.config import device_option, network_checks, option_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {key: _as_given(options[key]) for key in KEYS if options.get(key)}
     network_checks.names(found)
     for text in found.get("ulimit", ()):
-        option_values.ulimit(text)
+        device_option.ulimit(text)
     if "shm_size" in found:
         option_values.size("shm-size", found["shm_size"])
     if "cgroup_parent" in found:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tinybox.build.state import State
     from tinybox.container.lifecycle import Container
     from tinybox.container.process.wait_loop import Ending, WaitLoop
-    from tinybox.container.records.spec import Mount
+    from tinybox.container.records.spec_types import Mount
 
 _CHUNK = 1 << 16
 _KERNELS = ("/dev", "/proc", "/sys")  # directories that a container makes for its mounts, if its image lacks them

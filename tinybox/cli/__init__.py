@@ -1,7 +1,8 @@
-"""The entry point of the command `tinybox`: a fast parser for `tinybox run`, and click for everything else.
+"""The entry point of the command `tinybox`: a fast parser for `run` and `exec`, and click for everything else.
 
 Importing click takes longer than making a container. So click is imported only where it is needed: for help, errors,
-completion and the other commands. Both parsers read the same table of options: container/config/options.py.
+completion and the other commands. Both parsers read the same tables of options: container/config/options.py and
+exec_options.py.
 """
 
 from __future__ import annotations
@@ -27,15 +28,43 @@ def dispatch(arguments: list[str]) -> int:
         from tinybox.cli import rootless
 
         rootless.prepare(arguments)
-    if arguments[:2] == ["container", "run"]:
+    if arguments[:2] in (["container", "run"], ["container", "exec"]):
         arguments = arguments[1:]
-    if arguments[:1] == ["run"] and "_TINYBOX_COMPLETE" not in os.environ:
-        from tinybox.cli import quick, run
-
-        parsed = quick.parse(arguments[1:])
-        if parsed is not None:
-            options, (image, *command) = parsed
-            return run.execute(image, command, options)
+    status = None
+    if "_TINYBOX_COMPLETE" not in os.environ:
+        if arguments[:1] == ["run"]:
+            status = _run(arguments[1:])
+        elif arguments[:1] == ["exec"]:
+            status = _exec(arguments[1:])
+    if status is not None:
+        return status
     from tinybox.cli import app
 
     return app.start(arguments)
+
+
+def _run(arguments: list[str]) -> int | None:
+    """Carry out `run` without click; None: click must read its *arguments*."""
+    from tinybox.cli import quick
+
+    parsed = quick.parse(arguments)
+    if parsed is None:
+        return None
+    from tinybox.cli import run
+
+    options, (image, *command) = parsed
+    return run.execute(image, command, options)
+
+
+def _exec(arguments: list[str]) -> int | None:
+    """Carry out `exec` without click; None: click must read its *arguments*."""
+    from tinybox.cli import quick
+    from tinybox.container.config import exec_options
+
+    parsed = quick.parse(arguments, (exec_options.BY_NAME, exec_options.BY_SHORT))
+    if parsed is None or len(parsed[1]) < 2:  # the container, and a command
+        return None
+    from tinybox.cli import execute
+
+    options, (name, *command) = parsed
+    return execute.command_line(name, command, options)

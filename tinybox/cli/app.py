@@ -10,11 +10,7 @@ import click
 
 from tinybox.cli import statuses
 from tinybox.cli.lazy_group import LazyGroup, Table, UnknownCommandError
-from tinybox.container import sweeping
-from tinybox.container.records import host
-from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, TinyboxError, UsageError
-from tinybox.images import tidying
 from tinybox.version import __version__
 
 # command: (module, function, the line that `tinybox --help` shows)
@@ -171,7 +167,8 @@ def cli(context: click.Context, root: str | None) -> None:
     """Run containers made from namespaces, cgroups and overlayfs, and show every step."""
     if root:
         os.environ["TINYBOX_ROOT"] = root
-    if context.invoked_subcommand != "doctor":  # doctor reports leftovers before it removes them
+    asks_for_help = bool(context.obj)
+    if not asks_for_help and context.invoked_subcommand != "doctor":  # it reports leftovers before it removes them
         sweep()
 
 
@@ -179,12 +176,15 @@ def sweep() -> None:
     """Clean up after tinybox processes that were killed; every command does this first, if it runs as root."""
     if os.geteuid() != 0:
         return
+    from tinybox.container import sweeping
+    from tinybox.container.records.paths import Paths
+    from tinybox.images import tidying
+
     try:
         paths = Paths()
     except HostError:  # the store is not trusted: a command that uses it reports that, and `explain` uses none
         return
-    if paths.with_run_directory():
-        sweeping.sweep(paths, host.read(paths.cache))
+    sweeping.sweep(paths)
     tidying.tidy(paths.root)
 
 
@@ -199,8 +199,9 @@ def start(arguments: list[str]) -> int:
         completion.answer(cli, arguments[1:], explained=arguments[0] == "__complete")
         return 0
     words = [*arguments[1:], "--help"] if arguments[:1] == ["help"] else arguments
+    asks_for_help = words[-1:] in (["--help"], ["-h"])
     try:
-        result: Any = cli.main(words, prog_name="tinybox", standalone_mode=False)
+        result: Any = cli.main(words, prog_name="tinybox", standalone_mode=False, obj=asks_for_help)
     except click.UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command; click 8.1 prints the help itself
             click.echo(error.format_message())

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from tinybox.container.records import naming
-from tinybox.container.records.paths import Paths
 from tinybox.errors import TinyboxError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from tinybox.container.records.paths import Paths
 
     Offer = Callable[[click.Context, click.Parameter, str], list[str]]
 
@@ -42,6 +42,8 @@ def offered(names: Callable[[Paths], Iterable[str]]) -> Offer:
     """Return click's completion function for *names*: it offers those that fit *incomplete* and are not given yet."""
 
     def offer(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        from tinybox.container.records.paths import Paths
+
         given = ctx.params.get(param.name or "") or ()
         root = ctx.find_root().params.get("root") or ""
         try:
@@ -55,24 +57,30 @@ def offered(names: Callable[[Paths], Iterable[str]]) -> Offer:
     return offer
 
 
+def _names(paths: Paths) -> dict[str, str]:
+    from tinybox.container.records import naming  # late: only a shell that asks for names needs it
+
+    return naming.every(paths)
+
+
 @offered
 def containers(paths: Paths) -> Iterable[str]:
     """Offer all containers."""
-    return naming.every(paths).values()
+    return _names(paths).values()
 
 
 @offered
 def running(paths: Paths) -> Iterable[str]:
     """Offer the running containers: those that have a run directory."""
     living = set(paths.with_run_directory())
-    return [name for container, name in naming.every(paths).items() if container in living]
+    return [name for container, name in _names(paths).items() if container in living]
 
 
 @offered
 def at_rest(paths: Paths) -> Iterable[str]:
     """Offer the containers that can be started: those that have no run directory."""
     living = set(paths.with_run_directory())
-    return [name for container, name in naming.every(paths).items() if container not in living]
+    return [name for container, name in _names(paths).items() if container not in living]
 
 
 def checkpoints(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -92,7 +100,7 @@ def images(paths: Paths) -> Iterable[str]:
 @offered
 def layered(paths: Paths) -> Iterable[str]:
     """Offer the containers and the images."""
-    return [*naming.every(paths).values(), *_images(paths)]
+    return [*_names(paths).values(), *_images(paths)]
 
 
 def _images(paths: Paths) -> list[str]:

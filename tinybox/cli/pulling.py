@@ -1,9 +1,9 @@
-"""The pull policies of container/bringing.py, with reports on stderr about each image that is made or pulled."""
+"""The pull policies of container/pull_policy.py, with reports on stderr about each image that is made or pulled."""
 
 from __future__ import annotations
 
-from tinybox.container import bringing
-from tinybox.container.bringing import ALWAYS, MISSING, NEVER, checked
+from tinybox.container import pull_policy
+from tinybox.container.pull_policy import ALWAYS, MISSING, NEVER, checked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ __all__ = ["ALWAYS", "MISSING", "NEVER", "bring", "checked", "with_image"]
 def with_image(
     image: str, act: Callable[[], Result], policy: str = MISSING, platform: str = "", *, quiet: bool = False
 ) -> Result:
-    """Return the result of *act*, which needs *image*, as bringing.with_image() does; with *quiet* nothing is said."""
-    return bringing.with_image(image, act, policy, platform, lambda: _reporting(quiet=quiet))
+    """Return the result of *act*, which needs *image*, as pull_policy.with_image() does; with *quiet*, say nothing."""
+    return pull_policy.with_image(image, act, policy, platform, lambda: _reporting(quiet=quiet))
 
 
 def bring(image: str, policy: str, platform: str = "", *, quiet: bool = False) -> bool:

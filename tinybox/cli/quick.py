@@ -1,6 +1,6 @@
-"""The fast parser of `tinybox run`: it reads plain command lines without click, and leaves all others to click.
+"""The fast parser of `run` and `exec`: it reads plain command lines without click, and leaves all others to click.
 
-It reads the same table of options as the click command, and must give the same result for every line that it accepts;
+It reads the same tables of options as the click commands, and must give the same result for every line that it accepts;
 a test compares the two on thousands of random command lines.
 """
 
@@ -15,16 +15,24 @@ if TYPE_CHECKING:
 
     from tinybox.container.config.options import Option
 
+    Table = tuple[dict[str, Option], dict[str, Option]]  # by name, and by letter
 
-def parse(arguments: list[str]) -> tuple[dict[str, Any], list[str]] | None:
-    """Return (options, [image, command...]); None if click must decide: an unknown or incomplete option, or --help."""
+RUN: Table = (BY_NAME, BY_SHORT)
+
+
+def parse(arguments: list[str], table: Table = RUN) -> tuple[dict[str, Any], list[str]] | None:
+    """Return (options, [image or container, command...]); *table* has the options of the command.
+
+    None: click must decide, because of an unknown or incomplete option, or --help.
+    """
     options: dict[str, Any] = {}
     at = 0
     while at < len(arguments) and arguments[at].startswith("-") and arguments[at] != "-":
         word, at = arguments[at], at + 1
         if word == "--":
             break
-        taken = _long(word, arguments, at, options) if word.startswith("--") else _short(word, arguments, at, options)
+        read, known = (_long, table[0]) if word.startswith("--") else (_short, table[1])
+        taken = read(known, word, arguments, at, options)
         if taken is None:
             return None
         at += taken
@@ -32,13 +40,13 @@ def parse(arguments: list[str]) -> tuple[dict[str, Any], list[str]] | None:
     return (options, rest) if rest else None
 
 
-def _long(word: str, arguments: list[str], at: int, options: dict[str, Any]) -> int | None:
+def _long(known: dict[str, Option], word: str, arguments: list[str], at: int, options: dict[str, Any]) -> int | None:
     """Read ``--name``, ``--name value`` or ``--name=value``; return how many of *arguments* from *at* on it used.
 
     None: click must decide.
     """
     name, equals, value = word[2:].partition("=")
-    option = BY_NAME.get(name)
+    option = known.get(name)
     if option is None:
         return None
     if option.kind == FLAG:
@@ -58,13 +66,13 @@ def _long(word: str, arguments: list[str], at: int, options: dict[str, Any]) -> 
     return 0 if equals else 1
 
 
-def _short(word: str, arguments: list[str], at: int, options: dict[str, Any]) -> int | None:
+def _short(known: dict[str, Option], word: str, arguments: list[str], at: int, options: dict[str, Any]) -> int | None:
     """Read ``-it``, ``-m value``, ``-mvalue``, ``-m=value``, ``-itm value`` or ``-d=false``.
 
     Return how many of *arguments* from *at* on it used; None: click must decide.
     """
     for place, letter in enumerate(word[1:], 1):
-        option = BY_SHORT.get(letter)
+        option = known.get(letter)
         if option is None:
             return None
         value = word[place + 1 :]

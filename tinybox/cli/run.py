@@ -97,5 +97,7 @@ def show(image: str, command: list[str], options: dict[str, Any]) -> int:
     if options.get("dry_run"):
         print("\n".join(container.plan.lines()))
     else:
-        launch.write_bundle(container, options["bundle"])
+        from tinybox.container import bundling
+
+        bundling.write_bundle(container, options["bundle"])
     return 0

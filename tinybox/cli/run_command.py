@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybox.cli import completion
-from tinybox.cli import run as command_line
 from tinybox.cli.written_options import MaybeOption, plain
 from tinybox.container.config.options import ALIASES, FLAG, LIST, MAYBE, OPTIONS, WITHOUT, Option
 
@@ -76,8 +75,14 @@ def table_command(name: str, act: Callable[[str, list[str], dict[str, Any]], int
     )
 
 
+def _run(image: str, command: list[str], options: dict[str, Any]) -> int:
+    from tinybox.cli import run as command_line  # late: the engine is not needed for help and errors
+
+    return command_line.execute(image, command, options)
+
+
 run = table_command(
     "run",
-    command_line.execute,
+    _run,
     "Run COMMAND in a new container of IMAGE. Options end at IMAGE. Names of options and exit status are docker's.",
 )

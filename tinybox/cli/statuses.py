@@ -6,15 +6,14 @@ for `run`. Every other error is 125 for `run`, and 1 for other commands. tests/d
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import click
 
-from tinybox.errors import NotExecutableError, NotFoundError, OptionError, StateError, TinyboxError, UsageError
+from tinybox.errors import NotExecutableError, NotFoundError, OptionError, TinyboxError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 FAILED = 1
 OF_PROGRAM = (NotExecutableError.status, NotFoundError.status)  # a program that cannot be started
@@ -44,23 +43,3 @@ def of(words: Sequence[str], error: TinyboxError) -> int:
     if words[0] == "exec":
         return error.status if error.status in OF_PROGRAM else FAILED
     return FAILED
-
-
-@contextlib.contextmanager
-def of_program(*, detached: bool) -> Iterator[None]:
-    """Give an error in the block the status of docker's `exec`, which has found the container.
-
-    A program that cannot be started is 127 if a file is missing, else 126. With *detached* it is 1, because docker's
-    client does not ask for the status of that program.
-    """
-    try:
-        yield
-    except StateError:  # the container is paused, or has just ended
-        raise
-    except TinyboxError as error:
-        if detached or error.thing.startswith("--env"):
-            error.status = FAILED
-        elif error.status == TinyboxError.status:
-            is_missing = "no such file" in error.cause.lower()
-            error.status = NotFoundError.status if is_missing else NotExecutableError.status
-        raise

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 
 from tinybox.compose import conditions
-from tinybox.container import control, execute
+from tinybox.container import execute
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
+from tinybox.container.running import running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,6 @@ def run(paths: Paths, service: Service, container: str, name: str, hooks: Iterab
 def _status(paths: Paths, container: str, hook: Hook) -> int:
     with open(os.devnull, "rb") as null:
         handles = Handles((null.fileno(), 2, 2), interactive=False, watched=True)
-        with control.running(paths, container) as target, wait_loop.Signals() as signals:
+        with running(paths, container) as target, wait_loop.Signals() as signals:
             program = execute.Execution(paths, host.read(paths.cache), target, hook.command, hook.options, handles)
             return program.run(signals).status

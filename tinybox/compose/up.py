@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from tinybox.compose import conditions, down, granted, hooks, members, refreshing, resources
 from tinybox.compose.reading.service import COMPLETED, HEALTHY, STARTED
 from tinybox.compose.wishes import CHANGED, NEVER, Wishes
-from tinybox.container import control, launch
+from tinybox.container import control, launch, owning
 from tinybox.container.config import defaults
 from tinybox.container.monitor import background
 from tinybox.container.network import making
@@ -182,7 +182,7 @@ class Startup:
             control.stop(self.paths, listed.id, self.wishes.seconds)
         if service.name in self.completed() and listed.word == "exited" and listed.state.get("exitCode") == 0:
             return
-        container = launch.owned(self.paths, self.here, listed.id)
+        container = owning.owned(self.paths, self.here, listed.id)
         if container is None:
             self.say(f" Container {listed.name}  Running")
             return
@@ -277,7 +277,7 @@ class Startup:
 
 def start_again(paths: Paths, here: Host, project: Project, listed: Listed, say: Say) -> None:
     """Start a container that is at rest; a running one goes on."""
-    container = launch.owned(paths, here, listed.id)
+    container = owning.owned(paths, here, listed.id)
     if container is not None:
         background.launch(container)
         say(f" Container {listed.name}  Started")

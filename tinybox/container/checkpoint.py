@@ -15,15 +15,16 @@ from tinybox.container.checkpoints import criu, dump, files, outside, restoratio
 from tinybox.container.network import addresses
 from tinybox.container.process import init
 from tinybox.container.records import events, naming, spec, state
+from tinybox.container.running import Running, running
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.linux import files as trees
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.control import Running
     from tinybox.container.lifecycle import Container
     from tinybox.container.records.paths import Paths
+    from tinybox.container.records.spec_types import Spec
 
 OPTIONS: dict[str, bool | str] = {"file_locks": True, "link_remap": True}  # of criu
 PATIENCE = 10.0  # seconds that programs of `exec` and health checks may take to end
@@ -63,12 +64,12 @@ def create(
 
 def _target(paths: Paths, word: str) -> Running:
     try:
-        return control.running(paths, word)
+        return running(paths, word)
     except StateError as error:
         raise StateError(error.thing, error.cause, "only a running container has processes to keep") from error
 
 
-def _check(config: spec.Spec, word: str) -> None:
+def _check(config: Spec, word: str) -> None:
     """Raise UsageError for a container of which no checkpoint can be made.
 
     criu restores a terminal only if the first process is in its session, and tinybox's init is not.

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 
-from tinybox.container import control
 from tinybox.container.config import networking
 from tinybox.container.network import addresses, definitions, hosts_file
 from tinybox.container.records import events, naming, spec, state
+from tinybox.container.running import Running, running
 from tinybox.errors import StateError
 from tinybox.isolation.network.interfaces import Messages, configure
 from tinybox.linux import quick_json as json
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tinybox.container.network.addresses import EndpointRequest
     from tinybox.container.network.definitions import Network
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
 
 class NetworkRequests:
@@ -65,7 +65,7 @@ def connect(paths: Paths, network: Network, word: str, request: EndpointRequest)
     with NetworkRequests(paths, container) as present:
         _check(network, word, present)
         if state.read(paths, container)["status"] == state.RUNNING:
-            with control.running(paths, container) as target:
+            with running(paths, container) as target:
                 _add_link(paths, network, target, request)
         present.requests.append(request)
         present.save()
@@ -83,7 +83,7 @@ def _check(network: Network, word: str, present: NetworkRequests) -> None:
         raise StateError(thing, f"endpoint already exists in network {network.name}", "disconnect it first")
 
 
-def _add_link(paths: Paths, network: Network, target: control.Running, request: EndpointRequest) -> None:
+def _add_link(paths: Paths, network: Network, target: Running, request: EndpointRequest) -> None:
     """Make a veth pair between *network* and the running box *target*; undo it if the box has ended meanwhile."""
     from tinybox.container.network import link_maker
 
@@ -101,7 +101,7 @@ def _add_link(paths: Paths, network: Network, target: control.Running, request: 
         raise StateError(f"container {target.id[:12]}", "has just ended")
 
 
-def _add_default_route(paths: Paths, target: control.Running, messages: Messages) -> None:
+def _add_default_route(paths: Paths, target: Running, messages: Messages) -> None:
     """Give the box a default route over its network of most priority, if one is not internal and it has no such route.
 
     If the networks have priorities, the route over another network is replaced. The box may just have lost the network
@@ -143,7 +143,7 @@ def disconnect(paths: Paths, word: str, container_word: str, *, force: bool = Fa
             raise StateError(f"container {container_word}", f"is not connected to network {name}", "see inspect")
         _remove_link(paths, container, name)
         if state.read(paths, container)["status"] == state.RUNNING:
-            with control.running(paths, container) as target:
+            with running(paths, container) as target:
                 _add_default_route(paths, target, Messages())
         present.requests = left
         present.save()

@@ -9,33 +9,33 @@ the program will not have, and makes a second process, which is in the box's pid
 from __future__ import annotations
 
 import os
-import signal
 
-from tinybox.container import control, freezing
-from tinybox.container.config import configure, option_values, user_option
-from tinybox.container.planning import cgroups, program, streams
-from tinybox.container.planning.planner import check_labels, oom_score
+from tinybox.container import freezing
+from tinybox.container.config import option_values
+from tinybox.container.planning import cgroups, joining, labels, program, streams
 from tinybox.container.planning.task import Task
 from tinybox.container.process import child, init, spawn, wait_loop
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.process.plan_runner import PlanRunner
 from tinybox.container.records import events, spec
+from tinybox.container.running import running
 from tinybox.errors import DamagedError, UsageError
 from tinybox.isolation import idmap, namespaces, rootfs
 from tinybox.linux import process
 from tinybox.linux import quick_json as json
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from tinybox.container.control import Running
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.wait_loop import Ending, Signals
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Process, Spec
+    from tinybox.container.records.spec_types import Process, Spec
+    from tinybox.container.running import Running
 
 TARGET = "target"  # the key of the pidfd in Handles.namespace_fds
 ROOT = "root"  # the key of the root directory there, if the container has no mount namespace of its own
@@ -50,7 +50,7 @@ def execute(
     an error *handles* are closed.
     """
     try:
-        with control.running(paths, word) as target, wait_loop.Signals() as signals:
+        with running(paths, word) as target, wait_loop.Signals() as signals:
             execution = Execution(paths, here, target, command, options, handles)
             if not options.get("detach"):
                 return execution.run(signals)
@@ -73,11 +73,11 @@ class Execution:
         options: dict[str, Any],
         handles: Handles,
     ) -> None:
-        freezing.refuse_paused(paths, target.id)
         config = spec.load(paths.bundle(target.id))
         self.paths, self.handles, self.limits_memory = paths, handles, False
         self.id, self.annotations = os.urandom(32).hex(), target.state["annotations"]
         self.cgroup = cgroups.group(target.id, config, here)
+        freezing.refuse_paused(paths, target.id, self.cgroup)
         self.mode = init.NONE
         if options.get("detach") and config.get("annotations", {}).get(spec.INIT) in (init.FORWARD, init.REAP):
             self.mode = init.LEAVE
@@ -97,7 +97,7 @@ class Execution:
 
         No other command can pause the container meanwhile; StateError: it is paused.
         """
-        with freezing.kept_from_pausing(self.paths, self.task.container):
+        with freezing.KeptFromPausing(self.paths, self.task.container, self.cgroup):
             self.start_in_group()
         command = " ".join(self.task.process["args"])
         self.tell(f"exec_create: {command}", f"exec_start: {command}")
@@ -150,6 +150,8 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
     new.pop("consoleSize", None)  # that of the terminal of the container's own program
     variables = dict(line.partition("=")[::2] for line in former.get("env", []))
     if options.get("user"):
+        from tinybox.container.config import user_option
+
         root = [f"/proc/{pid}/root"]
         new["user"], directory = user_option.resolve(options["user"], root)
         if added := config.get("annotations", {}).get(spec.GROUP_ADD):
@@ -166,6 +168,8 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
         raise UsageError(f"--workdir {new['cwd']}", "is not an absolute path")
     changed: Spec = {**config, "process": new}
     if options.get("privileged"):
+        from tinybox.container.config import configure  # all that turns options into a config.json: only for this
+
         everything = configure.everything_permitted()
         new["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), everything)
         changed["linux"] = {key: value for key, value in config["linux"].items() if key != "seccomp"}  # type: ignore[typeddict-item]
@@ -180,7 +184,7 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
     if "time" not in kinds and has_own_clocks(process.pid_of(pidfd)):
         kinds.append("time")
     joins = "pid" in kinds
-    check_labels(task)
+    labels.check(task)
     die_with_parent = Step(
         "die-with-parent", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL
     )
@@ -225,13 +229,13 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
     if not joins:
         says, act = "Put the child into the control groups that clone3 could not reach", spawn.join_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        order = [groups, clone, *program.reset_child(task), join_groups, *classified, *oom_score(task), release]
+        order = [groups, clone, *program.reset_child(task), join_groups, *classified, *cgroups.oom_score(task), release]
     else:
         says, act = "Put the child into the container's control groups", spawn.enter_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        first, last = program.adopt(task)
+        first, last = joining.adopt(task)
         order = [clone, *program.reset_child(task), release, first, groups, join_groups]
-        order += [*classified, *oom_score(task), last]
+        order += [*classified, *cgroups.oom_score(task), last]
     return [*streams.pipes(task), *program.trampoline(task), *order, ready, *streams.give(task)]
 
 

@@ -12,7 +12,6 @@ import errno
 import fcntl
 import os
 import time
-from contextlib import contextmanager
 
 from tinybox.container.records import events, spec, state
 from tinybox.errors import StateError
@@ -22,7 +21,6 @@ from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Self
 
     from tinybox.container.records.paths import Paths
@@ -35,11 +33,6 @@ def group(paths: Paths, container: str) -> Cgroup:
     where = hierarchies()
     parent = state.last(paths, container).get("annotations", {}).get(spec.CGROUP_PARENT, "")
     return Cgroup(place(container, parent), where, where.v1)
-
-
-def is_paused(paths: Paths, container: str) -> bool:
-    """Return whether the container's control group is frozen."""
-    return group(paths, container).frozen()
 
 
 class Freezer:
@@ -107,58 +100,45 @@ class Freezer:
             events.emit(self._paths, self._id, "unpause")
 
 
-@contextmanager
-def kept_from_pausing(paths: Paths, container: str) -> Iterator[None]:
-    """Let no command freeze a running container while the caller starts a process in it; StateError: it is paused.
+class KeptFromPausing:
+    """While it is entered, no command freezes a running container; StateError at the entry: it is paused.
 
     A process that is made in a frozen control group does not run, and its parent would wait for it until `unpause`. So
-    the caller shares the lock on RUN/ID/freezer, which a command that freezes has alone. It must not be in the group.
-    Where the file cannot be made because the disk is full, no command can freeze either.
+    the caller shares the lock on RUN/ID/freezer, which a command that freezes has alone. It must not be in the *group*,
+    which is the container's. Where the file cannot be made because the disk is full, no command can freeze either.
     """
-    try:
-        fd = os.open(_path(paths, container), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except FileNotFoundError as error:
-        raise StateError(f"container {container[:12]}", "has just ended") from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        yield
-        return
-    try:
-        while not share(fd):
-            refuse_paused(paths, container)  # a command that freezes has the lock: it has done so, or will
-            time.sleep(state.PAUSE)
-        refuse_paused(paths, container)
-        yield
-    finally:
-        os.close(fd)
 
+    def __init__(self, paths: Paths, container: str, its_group: Cgroup | None = None) -> None:
+        self._paths, self._id, self._group = paths, container, its_group
+        self._fd = -1
 
-def refuse_paused(paths: Paths, container: str) -> None:
-    """Raise StateError if the container is paused."""
-    if is_paused(paths, container):
-        raise StateError(f"container {container[:12]}", "is paused", f"tinybox unpause {container[:12]}")
-
-
-@contextmanager
-def frozen(paths: Paths, container: str, reason: str) -> Iterator[None]:
-    """Keep a running container frozen while the caller works on it; a container that is paused already stays paused.
-
-    StateError at the end: another command has thawed or ended it meanwhile, so the caller may have read some files
-    before a change and others after it.
-    """
-    with Freezer(paths, container) as freezer:
-        freezes = not freezer.is_frozen()
+    def __enter__(self) -> None:
         try:
-            if freezes:
-                freezer.freeze(reason)
-            yield
-            if not freezer.is_frozen():
-                cause = f"another command has thawed or ended it during the {reason}"
-                raise StateError(f"container {container[:12]}", cause, "try again")
-        finally:
-            if freezes:
-                freezer.thaw()
+            self._fd = os.open(_path(self._paths, self._id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError as error:
+            raise StateError(f"container {self._id[:12]}", "has just ended") from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return
+        try:
+            while not share(self._fd):
+                refuse_paused(self._paths, self._id, self._group)  # the lock's holder has frozen it, or will
+                time.sleep(state.PAUSE)
+            refuse_paused(self._paths, self._id, self._group)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+
+def refuse_paused(paths: Paths, container: str, its_group: Cgroup | None = None) -> None:
+    """Raise StateError if the container is paused; *its_group* is its control group, if the caller knows it."""
+    if (its_group or group(paths, container)).frozen():
+        raise StateError(f"container {container[:12]}", "is paused", f"tinybox unpause {container[:12]}")
 
 
 def left_frozen(paths: Paths, container: str) -> bool:

@@ -10,13 +10,11 @@ import os
 from tinybox.container import lifecycle
 from tinybox.container import register as registration
 from tinybox.container.config import configure, joined, network_option, request
-from tinybox.container.config.options import BY_NAME, FLAG, LIST, MAYBE, OPTIONS, WITHOUT
 from tinybox.container.network import BRIDGE, HOST
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
-from tinybox.container.records import host, naming, spec, state
+from tinybox.container.records import host, naming, spec
 from tinybox.container.records.paths import Paths
-from tinybox.errors import NoSuchError, StateError, UsageError
 from tinybox.images import tidying
 from tinybox.images.store import Store, this_architecture
 
@@ -27,12 +25,8 @@ if TYPE_CHECKING:
 
     from tinybox.container.network.definitions import Network
     from tinybox.container.process.wait_loop import Ending, Signals
-    from tinybox.container.records.spec import Mount, Spec
+    from tinybox.container.records.spec_types import Mount, Spec
     from tinybox.images.store import Image
-
-# Options that only the command line carries out: they show the run, put it in the background, or do not run it at all.
-AT_A_TERMINAL = [option.key for option in OPTIONS if option.terminal]
-KEYS = {option.key: option for option in BY_NAME.values()} | {"net": BY_NAME["net"]}
 
 
 def foreground(
@@ -121,63 +115,6 @@ def start_link_maker(handles: Handles) -> None:
     from tinybox.container.network.link_maker import LinkMaker
 
     handles.link_maker = LinkMaker()
-
-
-def owned(paths: Paths, here: host.Host, word: str, window: tuple[int, int] = (0, 0)) -> lifecycle.Container | None:
-    """Become the owner of the container at rest that *word* names, and return it; None if it runs already.
-
-    *window* is the (rows, columns) of the terminal that will be attached to it, if there is one.
-    """
-    container = naming.find(paths, word)
-    try:
-        record = lifecycle.acquire(paths, here, container)
-    except StateError:
-        if state.read(paths, container)["status"] == state.RUNNING:
-            return None
-        raise
-    if not record.state:
-        record.close()
-        raise NoSuchError(f"container {word}", "no such container", "another command has just removed it")
-    handles = Handles()
-    handles.window = window
-    try:
-        config = joined.refresh(paths, spec.load(paths.bundle(container)))
-        found = lifecycle.Container(paths, container, config, here, handles)
-    except BaseException:
-        handles.close()
-        record.close()
-        raise
-    found.record = record
-    record.bind()
-    return found
-
-
-def normal(options: dict[str, Any]) -> dict[str, Any]:
-    """Return *options* as the command line gives them: values as text, lists of text, flags; UsageError if unknown.
-
-    An option with the value None counts as not given.
-    """
-    normalized: dict[str, Any] = {}
-    for key, value in options.items():
-        option = KEYS.get(key)
-        if option is None:
-            raise UsageError(f"option {key}", "is unknown", "tinybox run --help lists them")
-        if value is None or (option.kind == MAYBE and value is False):
-            continue
-        if option.kind == LIST:
-            normalized[option.key] = _texts(value)
-        elif option.kind == MAYBE and value is True:
-            normalized[option.key] = WITHOUT[option.name]
-        else:
-            normalized[option.key] = bool(value) if option.kind == FLAG else str(value)
-    return normalized
-
-
-def _texts(value: Any) -> list[str]:
-    """Return the value of an option that may be given several times: a text, several, or ``{"KEY": "VALUE"}``."""
-    if hasattr(value, "items"):
-        return [f"{key}={item}" for key, item in value.items()]
-    return [str(value)] if isinstance(value, str) or not hasattr(value, "__iter__") else [str(item) for item in value]
 
 
 def prepare(
@@ -269,26 +206,3 @@ def mounts_of(paths: Paths, word: str) -> list[Mount]:
     from tinybox.container.storage import requested_mounts
 
     return requested_mounts.handed_on(paths, spec.load(paths.bundle(naming.find(paths, word))))
-
-
-def write_bundle(container: lifecycle.Container, folder: str) -> None:
-    """Write *container* to *folder* as a plain OCI bundle with its root file system, which runc and crun also run."""
-    from tinybox.container.storage import etc, plain_bundle
-
-    rootfs = os.path.join(folder, "rootfs")
-    try:
-        os.makedirs(folder, exist_ok=True)
-        os.mkdir(rootfs)
-    except FileExistsError as error:
-        raise UsageError(f"--bundle {folder}", "has a rootfs already", "name an empty directory") from error
-    plain_bundle.copy_merged(container.annotations.pop(spec.LAYERS).split(":"), rootfs)
-    # The runtime that runs the bundle chooses the cgroup path: from `tinybox/ID`, runc would leave an empty directory
-    # `tinybox` behind in every hierarchy.
-    container.config["linux"].pop("cgroupsPath", None)
-    for entry in container.config["mounts"]:
-        parts = [option for option in entry.get("options", []) if option.startswith("subpath=")]
-        for part in parts:  # a word that only tinybox knows
-            entry["options"].remove(part)
-            entry["source"] = os.path.join(entry["source"], part.removeprefix("subpath="))
-    etc.write(folder, container.config)
-    spec.save(container.config, folder)

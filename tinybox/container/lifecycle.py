@@ -7,12 +7,15 @@ the lock RUN/ID/lock. If it is killed, the next command finds that lock free and
 
 from __future__ import annotations
 
+import os
+
 from tinybox.container.planning import cgroups, network, planner
 from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import StateError, TinyboxError
+from tinybox.isolation import overlay
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.linux import files
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import Ending, Signals, Streams
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.container.records.state import Record
 
 
@@ -135,13 +138,14 @@ def stop(container: Container, ending: Ending) -> None:
     If the record cannot be written (a full disk), that becomes the complaint; the status in the record is then unknown.
     """
     spawn.kill(container.handles)
-    container.cgroup.kill()
+    if os.path.lexists(os.path.join(container.paths.run_directory(container.id), state.EXTENDED)):
+        container.cgroup.made = None  # not only those: `tinybox update` has made groups for new limits
+    container.cgroup.end()
     container.handles.close()
     if container.endpoints is not None:
         ending.complaint = attempt(container.endpoints.release) or ending.complaint
     if spec.OPTION_VOLUMES in container.annotations:
         ending.complaint = attempt(lambda: unmount_volumes(container.paths, container.id)) or ending.complaint
-    container.cgroup.remove()
     try:
         container.record.write(
             status=state.STOPPED,
@@ -161,6 +165,7 @@ def stop(container: Container, ending: Ending) -> None:
 def abandon(container: Container, error: BaseException) -> None:
     """End a container whose owner has failed with *error*; the container's exit status stays unknown."""
     container.runner.undo()
+    container.cgroup.made = None
     container.runner.left += filter(None, [attempt(container.cgroup.kill), attempt(container.cgroup.remove)])
     if container.record.state.get("status") not in (state.NEW, state.STOPPED):
         cause = f"its monitor failed: {type(error).__name__}: {error}"
@@ -169,8 +174,9 @@ def abandon(container: Container, error: BaseException) -> None:
 
 def close(container: Container) -> None:
     """Release the ownership of an ended container: with ``--rm`` it is removed with its files, else it stays."""
-    naming.hide(container.paths, container.id, container.name)
-    if container.annotations.get(spec.REMOVE):
+    if not container.annotations.get(spec.REMOVE):
+        naming.hide(container.paths, container.id, container.name)
+    else:
         gone = events.of_container(container.paths, container.id, "destroy", container.annotations)
         delete(container.paths, container.id, container.config)
         events.write(container.paths, gone)
@@ -208,6 +214,8 @@ def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_
         from tinybox.container.records import id_ranges
 
         id_ranges.release(paths, container)
+    if spec.VOLATILE in annotations:
+        overlay.remove_mark(os.path.join(paths.bundle(container), "work"))
     files.remove_tree(paths.bundle(container))
 
 

@@ -22,7 +22,7 @@ def register(container: Container, *, passing: bool = False) -> None:
 
     A *passing* one runs in the foreground and is removed at its end (``--rm``): the store does not get its state.
     """
-    container.record = state.lock(container.paths, container.id)
+    container.record = state.lock(container.paths, container.id, new=True)
     container.record.passing = passing
     if not passing:  # a passing container has no state in the store, so _reap() removes it in any case
         container.record.bind()

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import lifecycle
-from tinybox.container.process.plan_runner import attempt
-from tinybox.container.records import events, naming, spec, state
+from tinybox.container.records import state
 from tinybox.errors import DamagedError, Reported, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.container.records.state import Record
 
 
-def sweep(paths: Paths, host: Host) -> list[str]:
+def sweep(paths: Paths, host: Host | None = None) -> list[str]:
     """Clean up after every tinybox process that was killed: end and record its containers; return their ids.
+
+    Only the run directories are read, one for each container that runs; containers at rest cost nothing here. The
+    code that ends a container, and the facts about this *host*, are loaded only if there is one to end.
 
     A container that cannot be cleaned up is reported and left to a later command; the others are cleaned up all the
     same. A container that a killed command has only frozen is thawed.
@@ -35,7 +36,7 @@ def sweep(paths: Paths, host: Host) -> list[str]:
             if record is not None:
                 _reap(paths, host, record)
                 swept.append(container)
-            elif os.path.exists(os.path.join(paths.run_directory(container), state.FREEZER)):
+            elif _names_a_freezer(os.path.join(paths.run_directory(container), state.FREEZER)):
                 from tinybox.container import freezing
 
                 freezing.thaw_for_the_dead(paths, container)
@@ -44,18 +45,31 @@ def sweep(paths: Paths, host: Host) -> list[str]:
     return swept
 
 
+def _names_a_freezer(path: str) -> bool:
+    """Return whether the file RUN/ID/freezer has content, and so has been written by a command that freezes."""
+    try:
+        return os.stat(path).st_size > 0
+    except OSError:
+        return False
+
+
 def _disconnect(paths: Paths, container: str) -> list[tuple[str, str]]:
     from tinybox.container.network import endpoints
 
     return endpoints.release_of_the_dead(paths, container)
 
 
-def _reap(paths: Paths, host: Host, record: Record) -> None:
+def _reap(paths: Paths, host: Host | None, record: Record) -> None:
     """End and record a container whose owner has died. Its exit status is unknown, and no restart policy is applied.
 
     If the dead owner had only read or copied files of a container at rest (`cp`, `export`, `commit`), it is kept.
     """
-    lifecycle.end_group(record, host)
+    from tinybox.container import lifecycle
+    from tinybox.container.process.plan_runner import attempt
+    from tinybox.container.records import events, naming, spec
+    from tinybox.container.records import host as facts
+
+    lifecycle.end_group(record, host or facts.read(paths.cache))
     left: list[tuple[str, str]] = []
     attempt(lambda: left.extend(_disconnect(paths, record.id)))
     if os.path.lexists(os.path.join(paths.run_directory(record.id), "volumes")):  # see storage/mounted_volumes.py

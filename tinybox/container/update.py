@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import control
 from tinybox.container.config import configure, limits, option_values
 from tinybox.container.config.restart_policy import Policy
 from tinybox.container.planning import cgroups
 from tinybox.container.records import events, naming, spec, state
+from tinybox.container.running import running
 from tinybox.errors import HostError, OptionError, UsageError
 from tinybox.isolation.cgroups import changes, files
-from tinybox.isolation.cgroups.limits import Setting, changed_settings
+from tinybox.isolation.cgroups.group import Setting
+from tinybox.isolation.cgroups.limits import changed_settings
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.isolation.cgroups.group import Cgroup
 
 
@@ -51,14 +52,24 @@ def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None
         requested = change(config, here, options)
         group = cgroups.group(container, config, here)  # HostError: a user without root may set no limit
         if state.read(paths, container)["status"] == state.RUNNING:
-            with control.running(paths, container) as target:
+            with running(paths, container) as target:
                 try:
+                    _note_groups(paths, container)
                     apply(group, config["linux"]["resources"], requested)
                 finally:
                     if target.ends_within(0):
                         _remove_unused_groups(cgroups.group(container, config, here))
         spec.save(config, paths.bundle(container))
     events.emit(paths, container, "update")
+
+
+def _note_groups(paths: Paths, container: str) -> None:
+    """Let the container's owner know that `apply` may make control groups, which it has to remove in the end."""
+    path = os.path.join(paths.run_directory(container), state.EXTENDED)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except FileNotFoundError:  # the owner has just removed the directory: `update` removes the groups itself
+        return
 
 
 def _remove_unused_groups(group: Cgroup) -> None:

@@ -9,7 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from tinybox.container import launch
+from tinybox.container import launch, python_options
 from tinybox.container.monitor import background
 from tinybox.container.process.handles import Handles
 from tinybox.container.views import listing
@@ -52,7 +52,7 @@ class Scene:
 
     def box(self, name: str, *command: str, **options: Any) -> None:
         """Run *command* in a new box of this *name* in the background; *options* are those of ``tinybox run``."""
-        given = launch.normal({"name": name, "network": "none", "label": [f"{LABEL}={self.name}"], **options})
+        given = python_options.normal({"name": name, "network": "none", "label": [f"{LABEL}={self.name}"], **options})
         token = background.STRANGERS.set(locking.lock_descriptors(self.paths))  # the monitor closes them
         try:
             with Handles() as handles:

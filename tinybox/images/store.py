@@ -165,7 +165,8 @@ class Store:
 
     def locked(self, name: str = "store", *, shared: bool = False) -> Lock:
         """Make the store's directories and return a lock; a *shared* one keeps all images while a container is made."""
-        self._prepare()
+        if not shared or not os.path.isdir(f"{self.root}/locks"):  # who only reads needs no other directory
+            self._prepare()
         return Lock(f"{self.root}/locks/{name}", fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
     def point(self, reference: Reference, image_id: str) -> None:

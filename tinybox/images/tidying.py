@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import Reported
-from tinybox.images.store import Store
 from tinybox.linux.locks import is_locked
 
 
@@ -28,6 +27,7 @@ def tidy(root: str) -> None:
         return
     if left:
         from tinybox.images import intake
+        from tinybox.images.store import Store
 
         with Reported("the rest of an import"):
             store = Store(root)

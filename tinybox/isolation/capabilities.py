@@ -6,10 +6,10 @@ and CAP_SETUID), and the remaining sets last, because after that the process has
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tinybox.errors import UsageError
-from tinybox.isolation import idmap
 from tinybox.linux import capability, process
 
 TYPE_CHECKING = False
@@ -59,22 +59,47 @@ def drop_bounding_set(keep: int, inherit: int = 0) -> None:
         effective, permitted, inheritable = capability.capget()
         capability.capset(effective, permitted, inheritable | inherit)
     number = 0
-    while True:
-        try:
-            if process.bounding_set_has(number) and not keep >> number & 1:
-                process.drop_from_bounding_set(number)
-        except OSError:  # EINVAL: the number after the last capability of this kernel
-            return
-        number += 1
+    try:
+        while True:
+            if not keep >> number & 1:
+                _drop(number)
+            number += 1
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # the number after the last capability of this kernel
+            raise
+
+
+def _drop(number: int) -> None:
+    """Remove one capability from the bounding set; EPERM: it is there, and this process has no CAP_SETPCAP."""
+    try:
+        process.drop_from_bounding_set(number)
+    except PermissionError:
+        if process.bounding_set_has(number):
+            raise
 
 
 def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -> None:
     """Become the container's user; the permitted set is kept until the next step sets it; see credentials(7)."""
     process.set_keep_capabilities()
-    idmap.set_groups(groups)
+    set_groups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     os.umask(0o022 if umask is None else umask)
+
+
+def set_groups(groups: Sequence[int]) -> None:
+    """Set the supplementary groups; see setgroups(2).
+
+    A user namespace may forbid this call, if one of its users without rights on the host has made it: then its
+    processes keep their groups, which are of no use there; see /proc/PID/setgroups in user_namespaces(7). The group of
+    the process itself needs no such call.
+    """
+    try:
+        os.setgroups(groups)
+    except PermissionError:
+        with open("/proc/self/setgroups", encoding="ascii") as file:
+            if set(groups) - {os.getegid()} or file.read().strip() != "deny":
+                raise
 
 
 def set_sets(effective: int, permitted: int, inheritable: int, ambient: int) -> None:

@@ -1,8 +1,8 @@
 """Confinement: the seccomp filter and the capability that it needs, given up last of all before a program is executed.
 
 After the filter is installed, it judges the calls of tinybox, too, and a profile lists only those of the program. So
-the filter comes last: the trampoline installs it and makes only execve(2) after it; see linux/trampoline.py. Without
-no_new_privs, seccomp(2) needs CAP_SYS_ADMIN: then the process keeps that capability until the filter is installed.
+the filter comes last: the trampoline (machine_code/trampoline.py) installs it and makes only execve(2) after it.
+Without no_new_privs, seccomp(2) needs CAP_SYS_ADMIN: the process keeps that capability until the filter is installed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import os
 from tinybox import explain
 from tinybox.errors import StepError, SyscallError
 from tinybox.isolation.seccomp import filters
-from tinybox.linux import capability, process, seccomp, trampoline
+from tinybox.linux import capability, process, seccomp
+from tinybox.linux.machine_code import trampoline
 
 INSTALLER = capability.mask(["CAP_SYS_ADMIN"])
 
 # What PID 1 needs while it waits for the program: signals, the ends of processes, memory of Python, the clock, open
-# pipes, the open socket of --explain, and its own end; and to become the native init: execve, execveat, prctl, capget
+# pipes, the open socket of --explain, and its own end; and to become the native init: execve, execveat, prctl, capget,
+# or mmap, mprotect, munmap and rseq
 _CALLS_OF_PID_1 = {
     "x86_64": (
         seccomp.AUDIT_ARCH_X86_64,
@@ -50,6 +52,7 @@ _CALLS_OF_PID_1 = {
             231,
             247,
             322,
+            334,
         ),
     ),
     "aarch64": (
@@ -81,6 +84,7 @@ _CALLS_OF_PID_1 = {
             233,
             260,
             281,
+            293,
         ),
     ),
 }

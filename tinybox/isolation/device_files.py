@@ -13,6 +13,12 @@ from tinybox.errors import TinyboxError, UsageError
 from tinybox.isolation import mounts
 from tinybox.linux import files, inside
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Node = tuple[bytes, str, tuple[int, int], int, tuple[int, int]]  # its name, and as for `make_device`
+
 # name: (major, minor); see null(4), full(4), random(4), tty(4)
 STANDARD_DEVICES = {
     "null": (1, 3),
@@ -41,15 +47,28 @@ def make_device(
     A link there is followed inside *root*. The same device file may exist already; UsageError: another file is there.
     """
     folder, name = os.path.split(path)
+    make_devices(root, folder, [(name, kind, numbers, mode, owner)])
+
+
+def make_standard_devices(root: bytes) -> None:
+    """Make the devices in /dev that every container has, which all users may use; see null(4) and mknod(2)."""
+    make_devices(root, b"/dev", [(name.encode(), "c", both, 0o666, (0, 0)) for name, both in STANDARD_DEVICES.items()])
+
+
+def bind_standard_devices(root: bytes) -> None:
+    """Bind-mount the host's devices of these names, as root of a user namespace may not make any; see mknod(2)."""
+    for name in STANDARD_DEVICES:
+        bind_device(root, b"/dev/" + name.encode(), f"/dev/{name}")
+
+
+def make_devices(root: bytes, folder: bytes, nodes: Iterable[Node]) -> None:
+    """Make device files in the directory *folder* inside *root*; see `make_device`."""
     parent = mounts.open_target(root, folder, directory=True)
     former = os.umask(0)  # a later chmod(2) by name would follow a link that another container puts there in a volume
     try:
-        if not _make_node(parent, name, kind, numbers, mode, owner):
-            former_parent = parent
-            parent, name = _behind_links(root, path)
-            os.close(former_parent)
-            if not _make_node(parent, name, kind, numbers, mode, owner):
-                raise UsageError(f"device {os.fsdecode(path)}", "another file has this path")
+        for node in nodes:
+            if not _make_node(parent, *node) and not _make_behind_links(root, os.path.join(folder, node[0]), node):
+                raise UsageError(f"device {os.fsdecode(os.path.join(folder, node[0]))}", "another file has this path")
     finally:
         os.umask(former)
         os.close(parent)
@@ -69,13 +88,14 @@ def _make_node(
     return True
 
 
-def _behind_links(root: bytes, path: bytes) -> tuple[int, bytes]:
-    """Follow the links in *path* inside *root*; return an fd of the directory that they lead to, and the last name."""
-    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _make_behind_links(root: bytes, path: bytes, node: Node) -> bool:
+    """Do the same in the directory that the links in *path* lead to inside *root*, under the last name there."""
+    with inside.Root(root) as rootfd:
+        parent, name = inside.open_parent(rootfd, path)
     try:
-        return inside.open_parent(rootfd, path)
+        return _make_node(parent, name, *node[1:])
     finally:
-        os.close(rootfd)
+        os.close(parent)
 
 
 def bind_device(root: bytes, path: bytes, source: str) -> None:
@@ -111,14 +131,12 @@ def open_null_below(root: bytes) -> int:
     TinyboxError: it is missing or not the null device. O_NONBLOCK and O_NOCTTY, because the container may have replaced
     it by a pipe, which would block, or a terminal, which would become this process's controlling terminal.
     """
-    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
-        fd = files.openat2(rootfd, b"/dev/null", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY, resolve)
+        with inside.Root(root) as rootfd:
+            resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
+            fd = files.openat2(rootfd, b"/dev/null", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY, resolve)
     except OSError as error:
         raise TinyboxError("/dev/null", f"{(error.strerror or '').lower()} in the box") from error
-    finally:
-        os.close(rootfd)
     fcntl.ioctl(_checked_null(fd), _FIONBIO, bytes(4))
     return fd
 

@@ -179,15 +179,12 @@ def open_target(root: bytes, destination: bytes, *, directory: bool, links: bool
     false, a symbolic link in it is ELOOP. A directory that is made has the *mode*.
     """
     resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS | (0 if links else files.RESOLVE_NO_SYMLINKS)
-    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with inside.Root(root) as rootfd:
         try:
             return files.openat2(rootfd, destination, os.O_PATH, resolve)
         except FileNotFoundError:
             inside.make(rootfd, destination, directory=directory, mode=mode)
             return files.openat2(rootfd, destination, os.O_PATH, resolve)
-    finally:
-        os.close(rootfd)
 
 
 def place(tree: int, root: bytes, destination: bytes, *, links: bool = True, mode: int = 0o755) -> None:
@@ -200,25 +197,30 @@ def place(tree: int, root: bytes, destination: bytes, *, links: bool = True, mod
         directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         target = open_target(root, destination, directory=directory, links=links, mode=mode)
         try:
-            _check_target(target, destination, directory=directory)
-            mount.move_mount(tree, target)
+            _check_target(target, destination)
+            _move(tree, target, os.fsdecode(destination), directory=directory)
         finally:
             os.close(target)
     except OSError as error:
-        where = os.fsdecode(destination)
-        raise TinyboxError(f"mount on {where}", error.strerror or str(error)) from error
+        raise TinyboxError(f"mount on {os.fsdecode(destination)}", error.strerror or str(error)) from error
     finally:
         os.close(tree)
 
 
-def _check_target(target: int, destination: bytes, *, directory: bool) -> None:
-    where = os.fsdecode(destination)
+def _check_target(target: int, destination: bytes) -> None:
     names_proc = os.path.normpath(destination).lstrip(b"/").startswith(b"proc/")
-    if files.file_system(target) == files.PROC_SUPER_MAGIC and not names_proc:
-        raise TinyboxError(f"mount on {where}", "leads into the box's /proc")
-    if stat.S_ISDIR(os.fstat(target).st_mode) != directory:  # the kernel returns only EINVAL or ENOTDIR
-        source, there = ("a directory", "a file") if directory else ("a file", "a directory")
-        raise TinyboxError(f"mount on {where}", f"{source} cannot be mounted on {there}")
+    if not names_proc and files.file_system(target) == files.PROC_SUPER_MAGIC:
+        raise TinyboxError(f"mount on {os.fsdecode(destination)}", "leads into the box's /proc")
+
+
+def _move(tree: int, target: int, where: str, *, directory: bool) -> None:
+    try:
+        mount.move_mount(tree, target)
+    except OSError as error:
+        if stat.S_ISDIR(os.fstat(target).st_mode) != directory:  # the kernel returns only EINVAL or ENOTDIR
+            source, there = ("a directory", "a file") if directory else ("a file", "a directory")
+            raise TinyboxError(f"mount on {where}", f"{source} cannot be mounted on {there}") from error
+        raise
 
 
 def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes, options: Options) -> None:
@@ -232,6 +234,8 @@ def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes
     if kind != b"tmpfs":
         return place(_new(kind, source, options, root), root, destination, links=links)
     has_mode = any(option.startswith("mode=") for option in options.data)
+    if has_mode and options.copy_up is None:  # nothing depends on the directory that it covers
+        return place(_new(kind, source, options, root), root, destination)
     try:
         covered = open_existing(root, destination, os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
@@ -250,17 +254,14 @@ def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes
 def _new(kind: bytes, source: bytes, options: Options, where: bytes) -> int:
     """Make a file system by fsopen(2), or for long options by mount(2) on *where*; return an fd of its mount."""
     if any(len(value) > mount.FSCONFIG_VALUE_MAX for value in (source, *map(os.fsencode, options.data))):
-        return _mounted_once(kind, source, options, where)
+        return _mounted_once(kind, source, options, os.path.realpath(where))
     return new_filesystem(kind, source, options)
 
 
 def open_existing(root: bytes, path: bytes, flags: int = 0) -> int:
     """Open *path* inside *root* with O_PATH; its links are resolved there; see openat2(2)."""
-    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with inside.Root(root) as rootfd:
         return files.openat2(rootfd, path, os.O_PATH | flags, files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS)
-    finally:
-        os.close(rootfd)
 
 
 def _copy_up(tree: int, options: Options, covered: int) -> None:

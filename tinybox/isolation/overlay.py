@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import HostError, SyscallError
-from tinybox.linux import mount, user_namespaces
+from tinybox.linux import files, mount, user_namespaces
 from tinybox.linux.overlay_marks import USER_OPAQUE, has_mark, opaque_of_layers
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ def stack(layers: Sequence[str]) -> list[str]:
     return found[::-1]
 
 
-def data(layers: Sequence[str], upper: str, work: str, *, userns: bool) -> str:
+def data(layers: Sequence[str], upper: str, work: str, *, userns: bool, volatile: bool = False) -> str:
     """Return the mount options of an overlay of *layers*, bottom first; in ``lowerdir`` the top layer is first.
 
     In a user namespace overlayfs keeps its metadata in ``user.overlay.*`` attributes (userxattr, Linux 5.11), and makes
@@ -51,21 +51,42 @@ def data(layers: Sequence[str], upper: str, work: str, *, userns: bool) -> str:
     """
     lower = ":".join(escape(layer) for layer in reversed(stack(layers)))
     options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
+    options += ",volatile" if volatile else ""
     has_user_marks = userns or user_namespaces.is_rootless()
     return f"{options},userxattr" if has_user_marks else f"{options},redirect_dir=nofollow,metacopy=off"
 
 
-def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, userns: bool = False) -> None:
+def mount_overlay(
+    layers: Sequence[str], upper: str, work: str, target: str, *, userns: bool = False, volatile: bool = False
+) -> None:
     """Mount the overlay of *layers* and *upper* on *target*; see mount(2) and overlayfs in the kernel's documentation.
+
+    With *volatile* nothing is written to the disk for its sake (Linux 5.10): fsync(2) in it returns at once, and its
+    end does not wait until all data of the disk under *upper* is written. So a crash of the host may lose its files.
 
     It uses mount(2), because fsconfig(2) accepts at most 255 bytes for a value, and ``lowerdir`` names every layer.
     HostError: the options are too long, or the store is on a file system that cannot have an upper directory.
     """
+    options_of = lambda paths: data(paths, upper, work, userns=userns, volatile=volatile)  # noqa: E731
     try:
-        _mount(layers, target, lambda paths: data(paths, upper, work, userns=userns))
+        try:
+            _mount(layers, target, options_of)
+        except SyscallError:
+            if not volatile or not os.path.lexists(f"{work}/work/incompat"):
+                raise
+            remove_mark(work)
+            _mount(layers, target, options_of)
     except SyscallError as error:
         cure = "put the store on ext4, xfs, btrfs or tmpfs: --root DIR or TINYBOX_ROOT"
         raise HostError(f"overlay on {os.path.dirname(upper)}", str(error), cure) from error
+
+
+def remove_mark(work: str) -> None:
+    """Remove what a volatile mount has left in its *work* directory, by which overlayfs refuses a later mount."""
+    mark = f"{work}/work/incompat/volatile"
+    files.discard(f"{mark}/dirty")
+    for folder in (mark, os.path.dirname(mark)):
+        files.discard(folder, remove=os.rmdir)
 
 
 def mount_merged(layers: Sequence[str], target: str) -> None:

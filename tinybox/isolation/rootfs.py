@@ -66,19 +66,16 @@ def make_readonly(path: bytes = b"/") -> None:
     mount.mount_setattr(mount.AT_FDCWD, path, 0, attr_set=mount.MOUNT_ATTR_RDONLY)
 
 
-def _open_inside(path: str) -> int | None:
-    """Open *path* below the new root, to mount a cover on it; the container's links are followed; None: it is missing.
+def _open_inside(root: int, path: str) -> int | None:
+    """Open *path* below the new *root*, to mount a cover on it; the container's links are followed; None: no such file.
 
     TinyboxError: a link leads the path into /proc, whose files must stay the kernel's. Only a *path* that itself begins
     with /proc may be there.
     """
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         target = files.openat2(root, os.fsencode(path), os.O_PATH, _INSIDE)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    finally:
-        os.close(root)
     names_proc = os.path.normpath(f"/{path}").lstrip("/").startswith("proc/")
     if files.file_system(target) == files.PROC_SUPER_MAGIC and not names_proc:
         os.close(target)
@@ -88,33 +85,54 @@ def _open_inside(path: str) -> int | None:
 
 def mask(paths: Sequence[str]) -> None:
     """Cover each file with /dev/null and each directory with an empty read-only tmpfs: OCI's ``linux.maskedPaths``."""
-    null = device_files.open_null()
-    covers: set[tuple[int, int]] = set()  # a path may be given twice, or lead to a former one: one cover is enough
+    covers = _Covers()
     try:
-        for path in paths:
-            target = _open_inside(path)
-            if target is None:
-                continue
-            try:
-                if _identity(target) not in covers:
-                    mount.move_mount(cover := _cover(target, null), target)
-                    covers.add(_identity(cover))
-                    os.close(cover)
-            finally:
-                os.close(target)
+        with inside.Root(b"/") as root:
+            for path in paths:
+                target = _open_inside(root, path)
+                if target is not None:
+                    try:
+                        covers.put(target)
+                    finally:
+                        os.close(target)
     finally:
-        os.close(null)
+        covers.close()
 
 
-def _identity(fd: int) -> tuple[int, int]:
-    info = os.fstat(fd)
+class _Covers:
+    """What covers masked paths: /dev/null for files, and one empty, read-only tmpfs for all directories.
+
+    A path may be given twice, or lead to a former one: what is a cover already gets no other one.
+    """
+
+    def __init__(self) -> None:
+        self._null, self._empty = device_files.open_null(), -1
+        self._known = {_identity(os.fstat(self._null))}
+
+    def put(self, target: int) -> None:
+        """Cover the file or directory *target*; see move_mount(2)."""
+        info = os.fstat(target)
+        if _identity(info) in self._known:
+            return
+        is_directory = stat.S_ISDIR(info.st_mode)
+        if is_directory and self._empty < 0:
+            options = mounts.Options(["ro", "nosuid", "nodev", "noexec", "size=0k"])
+            self._empty = mounts.new_filesystem(b"tmpfs", b"tmpfs", options)
+            self._known.add(_identity(os.fstat(self._empty)))
+            mount.move_mount(self._empty, target)  # only a mount that is placed can be copied, before Linux 6.15
+            return
+        cover = mount.open_tree(self._empty if is_directory else self._null, b"", 0)
+        mount.move_mount(cover, target)
+        os.close(cover)
+
+    def close(self) -> None:
+        """Close both descriptors."""
+        for fd in {self._null, self._empty} - {-1}:
+            os.close(fd)
+
+
+def _identity(info: os.stat_result) -> tuple[int, int]:
     return info.st_dev, info.st_ino
-
-
-def _cover(target: int, null: int) -> int:
-    if stat.S_ISDIR(os.fstat(target).st_mode):
-        return mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["ro", "nosuid", "nodev", "noexec", "size=0k"]))
-    return mount.open_tree(null, b"", 0)
 
 
 def make_paths_readonly(paths: Sequence[str]) -> None:
@@ -122,17 +140,18 @@ def make_paths_readonly(paths: Sequence[str]) -> None:
 
     See mount_setattr(2). A path that does not exist is no error; one that is given twice is mounted once.
     """
-    for path in dict.fromkeys(map(os.path.normpath, paths)):
-        target = _open_inside(path)
-        if target is None:
-            continue
-        tree = mount.open_tree(target, b"")
-        try:
-            mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, attr_set=mount.MOUNT_ATTR_RDONLY)
-            mount.move_mount(tree, target)
-        finally:
-            os.close(tree)
-            os.close(target)
+    with inside.Root(b"/") as root:
+        for path in dict.fromkeys(map(os.path.normpath, paths)):
+            target = _open_inside(root, path)
+            if target is None:
+                continue
+            tree = mount.open_tree(target, b"")
+            try:
+                mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, attr_set=mount.MOUNT_ATTR_RDONLY)
+                mount.move_mount(tree, target)
+            finally:
+                os.close(tree)
+                os.close(target)
 
 
 def open_proc() -> int:

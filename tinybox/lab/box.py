@@ -9,10 +9,11 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from tinybox.container import control, execute, launch, lifecycle
+from tinybox.container import execute, launch, lifecycle, python_options
 from tinybox.container.process import init, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import spec
+from tinybox.container.running import running
 from tinybox.errors import TinyboxError
 from tinybox.lab import inside, look
 from tinybox.lab.guest import PATIENCE, Done, Guest
@@ -57,7 +58,7 @@ class Box(Guest):
         """Start another program or function in the box, with its arguments, as `tinybox exec` does."""
         guest, arguments, function = Guest(), *_split_command(command)
         handles = Handles((guest.stdin, guest.stdout, guest.stdout))
-        with control.running(self.container.paths, self.id) as target:
+        with running(self.container.paths, self.id) as target:
             joining = execute.Execution(self.container.paths, self.container.host, target, arguments, options, handles)
         if function is not None:
             inside.end_in(joining.plan, function, command[1:])
@@ -131,7 +132,7 @@ def start(
     box, arguments, function = Box(), *_split_command(command)
     handles = Handles((box.stdin, box.stdout, box.stdout))
     try:
-        box.container = launch.register(image, arguments, launch.normal(options), handles, passing=True)
+        box.container = launch.register(image, arguments, python_options.normal(options), handles, passing=True)
         try:
             if function is not None:
                 inside.end_in(box.container.plan, function, command[1:])

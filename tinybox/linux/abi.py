@@ -23,6 +23,9 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 
 MACHINES = ("x86_64", "aarch64")
 NUMBERS = {  # name: (x86-64, aarch64); from 424 on, the numbers are the same on all machines
+    "mmap": (9, 222),
+    "mprotect": (10, 226),
+    "munmap": (11, 215),
     "clone": (56, 220),
     "shmget": (29, 194),
     "shmat": (30, 196),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from tinybox.linux import files, process, scheduling
+from tinybox.linux import files, proc, process, scheduling
 from tinybox.linux.abi import Syscall
 
 PR_GET_SECUREBITS, PR_SET_SECUREBITS = 27, 28
@@ -133,5 +133,4 @@ def set_memory_policy(mode: int, nodes: int) -> None:
 
 
 def _own(name: str) -> str:
-    with open(f"/proc/self/{name}", encoding="ascii") as file:
-        return file.read().strip()
+    return proc.text(f"/proc/self/{name}").strip()

@@ -1,6 +1,7 @@
-"""File descriptors: close those that are not needed, and ask what may be executed; close_range(2), faccessat2(2).
+"""File descriptors: ask for the file system of one, and close those that are not needed.
 
-Both calls are newer than some seccomp filters: inside of an outer container that refuses them, older calls are used.
+close_range(2) and faccessat2(2) are newer than some seccomp filters: inside of an outer container that refuses them,
+older calls are used.
 """
 
 from __future__ import annotations
@@ -17,10 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _AT_FDCWD, _AT_EACCESS = -100, 0x200
+PROC_SUPER_MAGIC = 0x9FA0  # linux/magic.h
+# File systems such as proc and sysfs: a file there may have no end, or may block its reader. See *_MAGIC in statfs(2).
+KERNELS_OWN = frozenset(
+    (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x19800202, 0xCAFE4A11, 0x64626720, 0x74726163, 0x73636673)
+)
 _NOT_OFFERED = (errno.ENOSYS, errno.EPERM)  # what filters answer for calls that are newer than they
 
+_fstatfs = Syscall("fstatfs", ctypes.c_int, ctypes.c_char_p)
 _close_range = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 _faccessat2 = Syscall("faccessat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_int)
+
+
+def file_system(fd: int) -> int:
+    """Return the type of the file system of *fd*, as a magic number: ``f_type``, the first field of statfs(2)."""
+    answer = ctypes.create_string_buffer(128)  # struct statfs has 120 bytes on both machines
+    _fstatfs(fd, answer)
+    return int.from_bytes(answer.raw[:8], "little")
 
 
 def close_range(first: int, last: int = 2**32 - 1) -> None:

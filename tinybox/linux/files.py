@@ -15,12 +15,12 @@ import stat
 import time
 
 from tinybox.errors import UnfitFileError
-from tinybox.linux import descriptors
+from tinybox.linux import descriptors, own_files
 from tinybox.linux.abi import Syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Self
 
 RESOLVE_NO_XDEV = 0x01
@@ -29,14 +29,8 @@ RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
-PROC_SUPER_MAGIC = 0x9FA0  # linux/magic.h
 LONGEST_PATH = 4095  # bytes, the longest path of a system call: PATH_MAX of linux/limits.h, without the zero
-_open = os.open  # for tinybox's own files: --explain replaces os.open later, and shall not report these opens
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# File systems such as proc and sysfs: a file there may have no end, or may block its reader. See *_MAGIC in statfs(2).
-KERNELS_OWN = frozenset(
-    (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x19800202, 0xCAFE4A11, 0x64626720, 0x74726163, 0x73636673)
-)
 _TRIES = 128  # one openat2(2) in thirty fails while a process renames in a loop; libpathrs has the same number
 _PAUSE = 0.05  # seconds between two tries to open a leased file
 
@@ -48,8 +42,10 @@ class OpenHow(ctypes.Structure):
 
 
 _openat2 = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(OpenHow), ctypes.c_size_t)
-close_range, close_all_but = descriptors.close_range, descriptors.close_all_but
-_fstatfs = Syscall("fstatfs", ctypes.c_int, ctypes.c_char_p)
+close_range, close_all_but, file_system = descriptors.close_range, descriptors.close_all_but, descriptors.file_system
+PROC_SUPER_MAGIC, KERNELS_OWN = descriptors.PROC_SUPER_MAGIC, descriptors.KERNELS_OWN
+replace, replace_link, discard = own_files.replace, own_files.replace_link, own_files.discard
+content, write_all, write_once = own_files.content, own_files.write_all, own_files.write_once
 
 
 def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
@@ -103,8 +99,7 @@ def read_regular(place: int, name: str, most: int) -> bytes:
     UnfitFileError: as in `open_regular`, or the file has more than *most* bytes. A container can make a sparse file of
     any length without using disk space.
     """
-    with open(open_regular(place, name), "rb") as file:
-        data = file.read(most + 1)
+    data = content(open_regular(place, name), most + 1)
     if len(data) > most:
         raise UnfitFileError(name, f"is larger than {most} bytes")
     return data
@@ -117,64 +112,6 @@ def exists(path: str, *, follow_symlinks: bool = True) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def replace(path: str, data: bytes, mode: int = 0o600) -> None:
-    """Replace the file *path* by one with *data* and *mode*, whole or not at all; see rename(2).
-
-    On a full disk the former file stays. The umask has no effect. Two processes must not do this at the same time.
-    """
-    draft = f"{path}.new"
-
-    def write() -> None:
-        with open(_open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            if mode != 0o600:
-                os.fchmod(file.fileno(), mode)
-            file.write(data)
-
-    _rename_made(write, draft, path)
-
-
-def replace_link(path: str, target: str, draft: str = "") -> None:
-    """Make *path* a symbolic link to *target* in one step, also in place of a former one; see rename(2)."""
-    draft = draft or f"{path}.new"
-    _rename_made(lambda: os.symlink(target, draft), draft, path)
-
-
-def _rename_made(make: Callable[[], None], draft: str, path: str) -> None:
-    try:
-        try:
-            make()
-        except FileExistsError:  # left by a command that was killed before rename(2)
-            discard(draft)
-            make()
-        os.rename(draft, path)
-    except BaseException:
-        discard(draft)
-        raise
-
-
-def write_once(fd: int, data: bytes) -> None:
-    """Write *data* to the open file *fd* in one call, as the kernel's own files need it, and close it; see write(2)."""
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
-
-
-def discard(path: str | bytes, dir_fd: int | None = None, remove: Callable[..., None] = os.unlink) -> None:
-    """Remove a link or a file, or with os.rmdir a directory, if it exists; see unlink(2)."""
-    try:
-        remove(path, dir_fd=dir_fd)
-    except FileNotFoundError:
-        return
-
-
-def file_system(fd: int) -> int:
-    """Return the type of the file system of *fd*, as a magic number: ``f_type``, the first field of statfs(2)."""
-    answer = ctypes.create_string_buffer(128)  # struct statfs has 120 bytes on both machines
-    _fstatfs(fd, answer)
-    return int.from_bytes(answer.raw[:8], "little")
 
 
 def open_straight(top: int, path: bytes, flags: int = os.O_PATH) -> int:
@@ -269,18 +206,45 @@ def remove_tree(path: str | bytes, dir_fd: int | None = None) -> None:
     """Remove the directory *path* and all below it, of any depth, following no link; see unlinkat(2).
 
     A file that does not exist is no error. NotADirectoryError: *path* is not a directory. Any other OSError has the
-    name of the file that cannot be removed, such as an immutable one.
+    name of the file that cannot be removed, such as an immutable one. An empty directory is removed without a look.
     """
     try:
         top = os.open(path, _FOLDER, dir_fd=dir_fd)
     except FileNotFoundError:
         return
     try:
-        for fd, folders, others in walk(top, leaves_first=True):
-            for name in others:
-                discard(name, fd)
-            for name in folders:
-                discard(name, fd, os.rmdir)
+        with Descent(top) as here:
+            left, way = [_without_files(here.fd)], list[str]()  # directories still to remove, on each level of the way
+            while left:
+                if left[-1]:
+                    name = left[-1].pop()
+                    if not _is_removed(name, here.fd) and here.down(name):
+                        way.append(name)
+                        left.append(_without_files(here.fd))
+                else:
+                    left.pop()
+                    if way:
+                        here.up()
+                        discard(way.pop(), here.fd, os.rmdir)
         discard(path, dir_fd, os.rmdir)
     finally:
         os.close(top)
+
+
+def _without_files(fd: int) -> list[str]:
+    """Remove all files in the directory *fd*, and return the names of the directories in it."""
+    folders, others = _names(fd)
+    for name in others:
+        discard(name, fd)
+    return folders
+
+
+def _is_removed(name: str, fd: int) -> bool:
+    """Remove the directory *name* in *fd* if it is empty, and return whether it is gone; see ENOTEMPTY in rmdir(2)."""
+    try:
+        discard(name, fd, os.rmdir)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True

@@ -16,8 +16,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+HERE = b"."  # as a root: the working directory, which needs no descriptor of its own
+_AT_FDCWD = -100
 LINKS_MAX = 40  # as many as the kernel follows; see path_resolution(7)
 _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Root:
+    """A ``with`` block with a descriptor of the directory *root*; for HERE that is AT_FDCWD of openat(2)."""
+
+    def __init__(self, root: bytes) -> None:
+        self._root, self._fd = root, _AT_FDCWD
+
+    def __enter__(self) -> int:
+        if self._root != HERE:
+            self._fd = os.open(self._root, _PLACE)
+        return self._fd
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 def make(
@@ -27,6 +45,8 @@ def make(
 
     With any umask, the last directory has the *mode*, others 755, and the file 644. See `open_parent`, mkdirat(2).
     """
+    if before is None and _is_made_in_one(root, path, directory=directory, mode=mode):
+        return
     parent, name = open_parent(root, path, before)
     try:
         if not name:
@@ -34,9 +54,32 @@ def make(
         if directory:
             os.close(_entered(parent, name, before, mode))
         else:
-            _make_file(parent, name, before)
+            _make_file_unless_there(parent, name, before)
     finally:
         os.close(parent)
+
+
+def _is_made_in_one(root: int, path: bytes, *, directory: bool, mode: int) -> bool:
+    """Make the last part of *path*, if only that is missing, as mostly; the kernel resolves the rest in one call.
+
+    Return False if nothing was made: more is missing, or the last part is there, such as a link that leads nowhere.
+    """
+    folder, name = os.path.split(path)
+    try:
+        parent = openat2(root, folder or b".", _PLACE, RESOLVE_IN_ROOT)
+    except OSError:
+        return False
+    try:
+        if directory:
+            os.mkdir(name, 0o755, dir_fd=parent)
+            os.close(_with_mode(parent, name, mode))
+        else:
+            _make_file(parent, name)
+    except OSError:
+        return False
+    finally:
+        os.close(parent)
+    return True
 
 
 def open_directory(root: int, path: bytes, made: Callable[[int], None] | None = None) -> int:
@@ -135,22 +178,32 @@ def _entered(
         os.mkdir(name, 0o755, dir_fd=here)
     except FileExistsError:  # another process has just made it
         return os.open(name, _PLACE | os.O_NOFOLLOW, dir_fd=here)
-    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
-    os.fchmod(fd, mode)
+    fd = _with_mode(here, name, mode)
     if made is not None:
         made(fd)
     return fd
 
 
-def _make_file(here: int, name: bytes, before: Callable[[], None] | None) -> None:
-    """Make the empty file *name*, if no file has this name."""
-    if before is not None:
-        before()
-    try:
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=here)
-    except FileExistsError:
-        return
+def _with_mode(here: int, name: bytes, mode: int) -> int:
+    """Open the new directory *name*, and give it the *mode*, whatever the umask is."""
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+    os.fchmod(fd, mode)
+    return fd
+
+
+def _make_file(here: int, name: bytes) -> None:
+    """Make the empty file *name*; FileExistsError: a file has this name."""
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=here)
     try:
         os.fchmod(fd, 0o644)
     finally:
         os.close(fd)
+
+
+def _make_file_unless_there(here: int, name: bytes, before: Callable[[], None] | None) -> None:
+    if before is not None:
+        before()
+    try:
+        _make_file(here, name)
+    except FileExistsError:
+        return

@@ -87,9 +87,9 @@ def open_tree(dirfd: int, path: bytes, flags: int = AT_RECURSIVE) -> int:
     return _open_tree(dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | flags)
 
 
-def move_mount(tree: int, target: int) -> None:
-    """Place the detached mount *tree* on the directory or file open as *target*; see move_mount(2)."""
-    _move_mount(tree, b"", target, b"", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
+def move_mount(tree: int, target: int, name: bytes = b"") -> None:
+    """Place the detached mount *tree* on the directory or file open as *target*, or on *name* in it; move_mount(2)."""
+    _move_mount(tree, b"", target, name, MOVE_MOUNT_F_EMPTY_PATH | (0 if name else MOVE_MOUNT_T_EMPTY_PATH))
 
 
 def fsopen(filesystemtype: bytes) -> int:

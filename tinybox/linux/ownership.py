@@ -43,17 +43,20 @@ def check(path: str) -> bool:
     return not rest
 
 
-def check_inside(folder: str, names: tuple[str, ...]) -> None:
+def check_inside(folder: str, names: tuple[str, ...]) -> set[str]:
     """Raise HostError if another user can change one of the files *names* of the directory *folder*; see stat(2).
 
-    The directory itself was checked before. A file that does not exist is no error.
+    The directory itself was checked before. Returns the *names* that are there: a missing file is no error.
     """
+    found = set()
     for name in names:
         try:
             info = os.lstat(f"{folder}/{name}")
         except OSError:
             continue
         _judge(f"{folder}/{name}", info, 0, is_last=True)
+        found.add(name)
+    return found
 
 
 def is_private(fd: int) -> bool:
@@ -75,7 +78,7 @@ def _judge_owner(path: str, info: os.stat_result, top: int) -> None:
 
     The owner of / is the host's root, even if this user namespace shows it as nobody.
     """
-    if info.st_uid not in (0, os.geteuid(), top):
+    if info.st_uid != 0 and info.st_uid not in (os.geteuid(), top):
         raise _distrusted(path, f"belongs to the user {info.st_uid}", f"chown -h root {path}")
 
 

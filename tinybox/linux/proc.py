@@ -5,6 +5,12 @@ ps, mount and lsns print the content of these files in another form.
 
 from __future__ import annotations
 
+import os
+
+from tinybox.linux import own_files
+
+_open = os.open  # --explain replaces os.open later, and shall not report these opens
+
 
 class Mount:
     """One line of /proc/PID/mountinfo: a mount with its source, mount point and options; proc_pid_mountinfo(5)."""
@@ -35,6 +41,11 @@ class Stat:
         self.starttime, self.arg_start, self.arg_end, self.env_end = numbers[18], numbers[44], numbers[45], numbers[47]
 
 
+def text(path: str) -> str:
+    """Return the text of the file *path*; a byte that is not UTF-8 becomes a surrogate. See proc(5)."""
+    return own_files.content(_open(path, os.O_RDONLY | os.O_CLOEXEC)).decode("utf-8", "surrogateescape")
+
+
 def unescape(field: str) -> str:
     r"""Return *field* of mountinfo with escapes such as ``\\040`` decoded; see proc_pid_mountinfo(5)."""
     if "\\" not in field:
@@ -56,8 +67,7 @@ def stat(text: str) -> Stat:
 def stat_of(pid: int) -> Stat | None:
     """Return the fields of /proc/PID/stat of process *pid*; None if it has ended; see proc_pid_stat(5)."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
-            return stat(file.read())
+        return stat(text(f"/proc/{pid}/stat"))
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
 

@@ -145,7 +145,7 @@ def pidfd_getfd(pidfd: int, target: int) -> int:
 
 def pid_of(pidfd: int) -> int:
     """Return the pid of the process of *pidfd*; -1 if it has ended; see "Pid" in proc_pid_fdinfo(5)."""
-    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="utf-8") as file:
         return next(int(line[4:]) for line in file if line.startswith("Pid:"))
 
 

@@ -13,7 +13,7 @@ from _json import encode_basestring_ascii, make_encoder, make_scanner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import IO, Any
 
 _SPACE = " \t\n\r"
@@ -133,12 +133,13 @@ def read_own(
             raise ValueError("it is no regular file")
         if info.st_size > MOST:
             raise ValueError(f"it is larger than {MOST >> 20} MiB")
-        found = loads(os.read(fd, info.st_size).decode())
+        text = os.read(fd, info.st_size).decode()
     finally:
         os.close(fd)
-    if wrong := misfit(found, shape):
+    found = loads(text)
+    if not (_is_plain(text) and _fits(found, shape)) and (wrong := misfit(found, shape)):
         raise ValueError(wrong)
-    return found if with_nulls else without_nulls(found)
+    return found if with_nulls or "null" not in text else without_nulls(found)
 
 
 def without_nulls(value: Any) -> Any:
@@ -172,6 +173,49 @@ def misfit(value: Any, shape: Any, place: str = "") -> str:
     else:
         return "" if _is(value, shape) else f"{place} is no {_KINDS[shape]}"
     return next(filter(None, found), "")
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether each text in the JSON *text* is ASCII without a zero byte, and so needs no look of its own."""
+    return text.isascii() and "\\u" not in text
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    """Return whether *value*, from a plain text, surely has this *shape*; `misfit` decides if not, and says why.
+
+    Nearly every file is as tinybox has written it, and this takes a fifth of the time of `misfit`: `ps` reads a
+    thousand of them.
+    """
+    kind = type(shape)
+    if kind is type:
+        return type(value) is shape and shape is not float
+    if kind is range:
+        return type(value) is int and value in shape
+    if kind is tuple:
+        return value in shape
+    if type(value) is not kind:
+        return False
+    return _each_fits(value, shape[0]) if kind is list else _keys_fit(value, shape)
+
+
+def _each_fits(values: Iterable[Any], shape: Any) -> bool:
+    for value in values:  # noqa: SIM110  all() of a generator takes longer
+        if not _fits(value, shape):
+            return False
+    return True
+
+
+def _keys_fit(value: dict[str, Any], shape: dict[str, Any]) -> bool:
+    for key, below in shape.items():
+        if key == "*":
+            if not _each_fits(value.values(), below):
+                return False
+        elif key[-1] == "!":
+            if not _fits(value.get(key[:-1]), below):
+                return False
+        elif (each := value.get(key)) is not None and not _fits(each, below):
+            return False
+    return True
 
 
 def _misfits(value: dict[str, Any], shape: dict[str, Any], place: str) -> Iterator[str]:

@@ -31,7 +31,7 @@ def is_rootless() -> bool:
 
 def check_root() -> None:
     """Raise HostError unless this process is root of its user namespace, with an id outside; user_namespaces(7)."""
-    with open("/proc/self/uid_map", encoding="ascii") as file:
+    with open("/proc/self/uid_map", encoding="utf-8") as file:
         has_root = any(first == 0 for first, _, _ in proc.id_map(file.read()))
     if os.geteuid() != 0 or not has_root:
         raise HostError("rootless", "this process is not root of its user namespace")
@@ -39,7 +39,7 @@ def check_root() -> None:
 
 def has_group(number: int) -> bool:
     """Return whether the group *number* has an id outside of this user namespace; see gid_map, user_namespaces(7)."""
-    with open("/proc/self/gid_map", encoding="ascii") as file:
+    with open("/proc/self/gid_map", encoding="utf-8") as file:
         return any(first <= number < first + length for first, _, length in proc.id_map(file.read()))
 
 

@@ -11,7 +11,7 @@ import os
 from tinybox.container.checkpoints import criu, dump, files, outside, restoration
 from tinybox.container.checkpoints import restore as restoring
 from tinybox.errors import StateError, UsageError
-from tinybox.oci import creation, ending, record
+from tinybox.oci import ending, groups, record, running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def checkpoint(command: CommandLine) -> None:
         _check(entry)
         program = criu.find()
         folder, work = _made(command)
-        pid, pids = entry.state["pid"], ending.group_of(entry).processes()
+        pid, pids = entry.state["pid"], groups.of(entry).processes()
         if outside.strangers(pid, pids):
             cause = "a program of `exec` runs in it, and could not be restored"
             raise StateError(f"container {entry.id}", cause, "wait for its end")
@@ -54,7 +54,7 @@ def checkpoint(command: CommandLine) -> None:
 def _check(entry: Record) -> None:
     """Raise StateError or UsageError for a container that cannot be dumped."""
     status = entry.status()
-    if status == record.RUNNING and ending.group_of(entry).frozen():
+    if status == record.RUNNING and groups.is_frozen(entry):
         status = record.PAUSED
     if status != record.RUNNING:
         raise StateError(f"container {entry.id}", f"cannot checkpoint a container that is {status}")
@@ -111,4 +111,4 @@ def restore(command: CommandLine) -> int:
             restoration.Restoration(made.task, known, folder, program, entry.folder, work=work, options=options)
         )
 
-    return creation.run(command, adapt)
+    return running.run(command, adapt)

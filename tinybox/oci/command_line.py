@@ -6,26 +6,13 @@ Engines start a runtime many times a minute: parsing with argparse would take lo
 from __future__ import annotations
 
 import os
-from collections import namedtuple
 
 from tinybox.errors import UsageError
-from tinybox.linux import user_namespaces
 from tinybox.text_values import is_whole, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple
-
     from tinybox.oci.log import Log
-
-    class Verb(NamedTuple):
-        """A verb: its arguments, its help, and its options: ``short/name=VALUE``, ``...`` if it may be repeated."""
-
-        arguments: str
-        help: str
-        options: str
-else:
-    Verb = namedtuple("Verb", "arguments help options")
 
 DEFAULT_ROOT = "/run/tinybox-oci"
 GLOBALS = (
@@ -43,6 +30,17 @@ _CRIU = (
     "image-path=DIR work-path=DIR tcp-established link-remap ext-unix-sk shell-job file-locks auto-dedup"
     " manage-cgroups-mode=MODE"
 )
+
+
+class Verb:
+    """A verb: its arguments, its help, and its options: ``short/name=VALUE``, ``...`` if it may be repeated."""
+
+    __slots__ = ("arguments", "help", "options")
+
+    def __init__(self, arguments: str, help: str, options: str) -> None:  # noqa: A002
+        self.arguments, self.help, self.options = arguments, help, options
+
+
 VERBS = {
     "create": Verb("ID", "Make a container from a bundle without starting its program", _MAKE),
     "start": Verb("ID", "Start the program of a container that was created", ""),
@@ -99,6 +97,8 @@ class CommandLine:
         return os.path.abspath(self.value("root", "") or self._default_root())
 
     def _default_root(self) -> str:
+        from tinybox.linux import user_namespaces
+
         live, rootless = os.environ.get("XDG_RUNTIME_DIR", ""), self.value("rootless", "auto")
         is_rootless = user_namespaces.is_rootless() or os.geteuid() != 0 if rootless == "auto" else rootless == "true"
         return os.path.join(live, "tinybox-oci") if is_rootless and live.startswith("/") else DEFAULT_ROOT

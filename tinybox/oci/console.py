@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import UsageError
-from tinybox.oci import descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +44,7 @@ def connect(command: CommandLine, handles: Handles) -> None:
 def send(path: str, handles: Handles) -> None:
     """Send the master of the container's terminal, and its name, to the socket at *path*, and close it here."""
     from tinybox.isolation import terminal
+    from tinybox.oci import descriptor
 
     descriptor.send("console-socket", path, terminal.name_of(handles.master), handles.master)
     os.close(handles.master)

@@ -1,34 +1,27 @@
-"""The verbs create, start and run; create and start are separate processes, see runtime.md of the OCI specification.
+"""The verb create: make a container from a bundle, without starting its program; see runtime.md of OCI.
 
 `create` ends when the container's first process waits at its gate, a FIFO. Then the process that called `create`
-(conmon, a shim) adopts that process, as its subreaper. `start` writes to the gate, and reads from the report, another
-FIFO, whether execve(2) has succeeded.
+(conmon, a shim) adopts that process, as its subreaper. Another process, `start`, opens the gate: see starting.py.
 """
 
 from __future__ import annotations
 
 import os
 
-from tinybox.container.config import user_option, validate
+from tinybox.container.config import validate
 from tinybox.container.planning import planner
 from tinybox.container.planning.task import Task
-from tinybox.container.process import hooks, sync_pipe, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.process.plan_runner import PlanRunner, start_ticks
-from tinybox.container.process.sync_pipe import ReopenedSyncPipes
 from tinybox.container.records import host, spec
-from tinybox.errors import StateError, UsageError
-from tinybox.linux import files
-from tinybox.oci import console, descriptor, ending, groups, notify, record, shared
-from tinybox.oci.command_line import listening
+from tinybox.oci import console, groups, program, record, shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.records.spec import Process, Spec, User
+    from tinybox.container.records.spec_types import Spec
     from tinybox.oci.command_line import CommandLine
-    from tinybox.oci.log import Log
     from tinybox.oci.record import Record
 
 
@@ -58,7 +51,9 @@ class Creation:
             bundle=self.bundle,
             annotations=self.config.get("annotations", {}),
             created=record.now(),
-            groups=getattr(self.cgroup, "ours", None),
+            cgroup=self.cgroup.name,
+            groups=self.cgroup.ours,
+            outline=record.outline(config),
             covers=root.look() if root else None,
             keyring=self.keyring,
         )
@@ -86,11 +81,10 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
     entry = record.make(command.root(), command.arguments[0])
     creation = None
     try:
-        process = complete(config["process"], command, os.path.join(bundle, config["root"]["path"]))
+        wanted = completed(config, command, bundle)
         watched = not detached and not command.value("console-socket")
         handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=watched)
         keyring = "no-new-keyring" not in command.flags
-        wanted = notify.passed_on({**config, "process": process})
         creation = Creation(entry, bundle, wanted, handles, keyring=keyring)
         adapt(creation)
         for warning in creation.runner.plan.warnings:
@@ -98,14 +92,15 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
         creation.note(config)
         creation.runner.create()
         console.connect(command, creation.handles)
-        descriptor.send_pidfd(command, creation.handles)
         creation.note_process()
-        write_pid(command, creation.handles)
+        program.hand_over(command, creation.handles)
     except BaseException:
         made = creation is not None and bool(creation.runner.done)
         if creation is not None:
             creation.runner.undo()
         if made:
+            from tinybox.oci import ending
+
             ending.after(entry, config, command.log)
         if creation is None or not creation.runner.left:  # else `delete` needs the record
             entry.remove()
@@ -113,96 +108,12 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
     return creation
 
 
-def complete(process: Process, command: CommandLine, root: str) -> Process:
-    """Return *process* with the values that a runtime adds.
+def completed(config: Spec, command: CommandLine, bundle: str) -> Spec:
+    """Return *config* with the values that a runtime adds, and with the socket of the caller's manager, if any."""
+    process = program.complete(config["process"], command, os.path.join(bundle, config["root"]["path"]))
+    wanted: Spec = {**config, "process": process}
+    if os.environ.get("NOTIFY_SOCKET"):
+        from tinybox.oci import notify
 
-    These are HOME of its user, the caller's umask if the config has none, and LISTEN_FDS if tinybox was started by
-    socket activation; see sd_listen_fds(3). UsageError: a descriptor of --preserve-fds is not open.
-    """
-    mask = os.umask(0o022)  # for the files that this process makes
-    user: User = {"umask": mask, **process.get("user", {})}
-    environment = list(process.get("env", []))
-    if not any(line.startswith("HOME=") for line in environment):
-        environment.append(f"HOME={user_option.home(user.get('uid', 0), [root])}")
-    if sockets := listening():
-        environment += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
-    if command.kept < command.inherited:
-        raise UsageError("--preserve-fds", f"file descriptor {3 + command.kept} is not open")
-    for fd in range(3, 3 + command.kept):
-        os.set_inheritable(fd, True)
-    return {**process, "user": user, "env": environment}
-
-
-def write_pid(command: CommandLine, handles: Handles) -> None:
-    """Write the pid into --pid-file by rename(2): the engine may wait for the file, and must not see a part of it."""
-    path = command.value("pid-file")
-    if not path:
-        return
-    files.replace(path, str(handles.pid).encode(), 0o644)
-
-
-def start(command: CommandLine) -> None:
-    """Start the program of a created container; the exit status is 126 or 127 if execve(2) refuses it."""
-    with record.open_locked(command.root(), command.arguments[0]) as entry:
-        release(entry, command.log)
-
-
-def release(entry: Record, log: Log) -> None:
-    """Open the container's gate, and read whether its program was started; StateError: no process waits there."""
-    status = entry.status()
-    if status == record.RUNNING:
-        raise StateError(f"container {entry.id}", "cannot start an already running container")
-    if status != record.CREATED:
-        raise StateError(f"container {entry.id}", f"cannot start a container that is {status}")
-    if ending.group_of(entry).frozen():
-        raise StateError(f"container {entry.id}", "cannot start a container that is paused", "resume it first")
-    try:
-        gate = ReopenedSyncPipes(entry.folder)
-    except ProcessLookupError as error:
-        raise StateError(f"container {entry.id}", "cannot start a container that has just ended") from error
-    config = entry.config()
-    try:
-        gate.open_gate(sync_pipe.START)
-        gate.receive()
-        hooks.run_all(config, "poststart", ending.hook_state(entry, record.RUNNING), entry.state["bundle"])
-    except BaseException:
-        if config.get("hooks"):  # a hook has failed: destroy the container, see "Lifecycle" in runtime.md
-            ending.destroy(entry, log)
-        raise
-    finally:
-        gate.close()
-
-
-def run(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: None) -> int:
-    """Create and start a container; in the foreground, wait for its end, delete it, and return its exit status."""
-    with wait_loop.Signals() as signals:
-        creation = make(command, adapt)
-        try:
-            creation.runner.start()
-            state = ending.hook_state(creation.entry, record.RUNNING)
-            hooks.run_all(creation.config, "poststart", state, creation.bundle)
-        except BaseException:
-            ending.destroy(creation.entry, command.log)
-            raise
-        if "detach" in command.flags:
-            return 0
-        creation.entry.release()  # while the container runs, other commands may act on it
-        try:
-            status = wait_loop.watch(creation, signals).status
-        except BaseException:
-            remove(creation.entry, command.log)
-            raise
-        if "keep" not in command.flags:
-            remove(creation.entry, command.log)
-        return status
-
-
-def remove(former: Record, log: Log) -> None:
-    """Delete the container of a `run` that has ended, unless another command has deleted it."""
-    try:
-        entry = record.open_locked(former.root, former.id)
-    except StateError:
-        return
-    with entry:
-        if entry.state.get("created") == former.state["created"]:
-            ending.destroy(entry, log)
+        return notify.passed_on(wanted)
+    return wanted

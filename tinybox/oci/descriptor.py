@@ -29,10 +29,9 @@ def send(option: str, path: str, name: str, fd: int) -> None:
 
 
 def send_pidfd(command: CommandLine, handles: Handles) -> None:
-    """Send a pidfd of the new process to --pidfd-socket, if that is given; see pidfd_open(2).
+    """Send a pidfd of the new process to --pidfd-socket; see pidfd_open(2).
 
     Its name is that of runc's: ``standard`` for a container's first process, ``setns`` for one of an exec.
     """
-    path = command.value("pidfd-socket")
-    if path:
-        send("pidfd-socket", path, "setns" if command.verb == "exec" else "standard", handles.pidfd)
+    name = "setns" if command.verb == "exec" else "standard"
+    send("pidfd-socket", command.value("pidfd-socket"), name, handles.pidfd)

@@ -1,105 +1,21 @@
-"""The verbs kill and delete: send a signal to a container, and remove a stopped one; see runtime.md."""
+"""The verb delete: remove a container that has stopped, with all that `create` has made; see OCI's runtime.md."""
 
 from __future__ import annotations
 
 import os
 
-from tinybox.container.process import hooks
-from tinybox.container.records import spec
 from tinybox.errors import HostError, StateError, TinyboxError, UsageError
-from tinybox.isolation.cgroups import hierarchies
-from tinybox.isolation.cgroups.shared import SharedCgroup
 from tinybox.linux.signals import signal
-from tinybox.oci import groups, record, shared
+from tinybox.oci import groups, killing, record, shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.records.spec import Spec
-    from tinybox.isolation.cgroups.group import Cgroup
+    from tinybox.container.records.spec_types import Spec
     from tinybox.oci.command_line import CommandLine
     from tinybox.oci.log import Log
     from tinybox.oci.record import Record
 
-SIGNALLED = (record.CREATED, record.RUNNING)
 PATIENCE = 10.0  # seconds that the first process may take to die
-
-
-def kill(command: CommandLine) -> None:
-    """Send a signal, by name or number (TERM), to a container's first process, or with --all to every one.
-
-    It does not wait for the lock of the container: so it can end a `start` whose hook does not end.
-    """
-    from tinybox.container.control import signal_number
-
-    word = (command.arguments[1:] or ["TERM"])[0]
-    number = 0 if word == "0" else signal_number(word)  # 0 sends nothing: it asks whether the process is there; kill(2)
-    with record.open_unlocked(command.root(), command.arguments[0]) as entry:
-        send(entry, number, everyone="all" in command.flags)
-
-
-def send(entry: Record, number: int, *, everyone: bool) -> None:
-    """Send signal *number* to a container's first process, or to *everyone* in its control group.
-
-    Without its own pid namespace, the end of the first process would not end the others: so KILL goes to all.
-    """
-    status = entry.status()
-    left = number == signal.SIGKILL and not has_own_processes(entry)  # others of the group outlive the first process
-    if status == record.STOPPED and (everyone or (left and group_of(entry).processes())):
-        signal_all(entry, number)
-        return
-    if status not in SIGNALLED:
-        raise StateError(f"container {entry.id}", "container not running", f"it is {status}")
-    if everyone or (number == signal.SIGKILL and not has_own_processes(entry)):
-        signal_all(entry, number)
-    else:
-        signal_first(entry, number)
-    if number == signal.SIGKILL:
-        group_of(entry).thaw()  # in a frozen group of version 1, even KILL waits
-
-
-def has_own_processes(entry: Record) -> bool:
-    """Return whether the container has its own pid namespace: its end kills all processes; see pid_namespaces(7)."""
-    kinds = entry.config().get("linux", {}).get("namespaces", [])
-    return any(kind["type"] == "pid" and not kind.get("path") for kind in kinds)
-
-
-def signal_first(entry: Record, number: int) -> None:
-    """Send signal *number* to a container's first process, if it has not just ended; see pidfd_send_signal(2)."""
-    try:
-        pidfd = entry.open_process()
-    except ProcessLookupError:
-        return
-    try:
-        signal.pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(pidfd)
-
-
-def signal_all(entry: Record, number: int) -> None:
-    """Send signal *number* to every process in the container's control group."""
-    for pid in group_of(entry).processes():
-        signal_process(pid, number)
-
-
-def signal_process(pid: int, number: int) -> None:
-    """Send signal *number* to *pid*, if it has not just ended; see kill(2)."""
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
-
-
-def group_of(entry: Record) -> Cgroup:
-    """Return the control group of a recorded container."""
-    where = hierarchies.hierarchies()
-    return groups.group(
-        entry.id,
-        spec.load_if_sound(entry.folder) if entry.damage else entry.config(),
-        where,
-        entry.state.get("groups") or (),
-    )
 
 
 def delete(command: CommandLine) -> None:
@@ -115,7 +31,7 @@ def delete(command: CommandLine) -> None:
         raise
     with entry:
         status = record.STOPPED if entry.damage else entry.status()
-        if status in SIGNALLED and not force:
+        if status in record.SIGNALLED and not force:
             raise StateError(f"container {container}", f"cannot delete container that is not stopped: {status}")
         destroy(entry, command.log)
 
@@ -128,8 +44,8 @@ def kill_unlocked(root: str, container: str) -> None:
     """
     try:
         with record.open_unlocked(root, container) as entry:
-            if entry.status() in SIGNALLED:
-                send(entry, signal.SIGKILL, everyone=False)
+            if entry.status() in record.SIGNALLED:
+                killing.send(entry, signal.SIGKILL, everyone=False)
     except (StateError, UsageError):
         return
 
@@ -143,8 +59,8 @@ def destroy(entry: Record, log: Log) -> None:
     if entry.damage:
         _destroy_damaged(entry, log)
         return
-    if os.path.exists(os.path.join(entry.folder, "config.json")) and entry.state:
-        config, group = entry.config(), group_of(entry)
+    if entry.state:
+        config, group = entry.outline(), groups.of(entry)
         # Without a pid, `create` may have refused the group, because processes of others are in it.
         if "pid" in entry.state or groups.is_ours(group):
             group.kill()
@@ -174,8 +90,8 @@ def _leave_class(config: Spec, container: str) -> None:
 
 def _destroy_damaged(entry: Record, log: Log) -> None:
     """Remove a container whose state.json is damaged, with its processes, if only its own can be in its group."""
-    group = group_of(entry)
-    if isinstance(group, SharedCgroup):
+    group = groups.of(entry)
+    if group.ours is not None:
         log.write_warning(f"container {entry.id}: its record is damaged: processes in {group.name} are not killed")
     else:
         group.kill()
@@ -185,8 +101,13 @@ def _destroy_damaged(entry: Record, log: Log) -> None:
 
 def after(entry: Record, config: Spec, log: Log) -> None:
     """Run the poststop hooks of a removed container; a hook that fails is a warning; see runtime.md."""
+    wanted = config.get("hooks", {}).get("poststop")
+    if not wanted:
+        return
+    from tinybox.container.process import hooks
+
     place = hooks.Place(entry.state.get("bundle", ""))
-    for number, hook in enumerate(config.get("hooks", {}).get("poststop", [])):
+    for number, hook in enumerate(wanted):
         try:
             hooks.run(f"hooks.poststop[{number}] {hook['path']}", hook, hook_state(entry, record.STOPPED), place)
         except TinyboxError as error:
@@ -195,6 +116,8 @@ def after(entry: Record, config: Spec, log: Log) -> None:
 
 def hook_state(entry: Record, status: str) -> bytes:
     """Return the state that hooks read from their stdin; see "State" in runtime.md."""
+    from tinybox.container.process import hooks
+
     pid, annotations = entry.state.get("pid", 0), entry.state.get("annotations", {})
     return hooks.state_of(entry.id, status, pid, entry.state.get("bundle", ""), annotations)
 
@@ -203,7 +126,7 @@ def end(entry: Record) -> None:
     """Kill the first process, in any control group, and wait until it has ended; see pidfd_open(2)."""
     import select
 
-    if entry.status() not in SIGNALLED:
+    if entry.status() not in record.SIGNALLED:
         return
     try:
         pidfd = entry.open_process()

@@ -11,7 +11,7 @@ from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.records.spec import Mount, Spec
+    from tinybox.container.records.spec_types import Mount, Spec
     from tinybox.oci.command_line import CommandLine
 
 RIGHTS = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]

@@ -17,27 +17,37 @@ from tinybox.container.records.spec import CAPABILITY_SETS
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import proc
 from tinybox.linux import quick_json as json
-from tinybox.oci import console, creation, descriptor, ending, groups, record, shared
+from tinybox.oci import console, groups, program, record, shared
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tinybox.container.records.spec import Process, Spec, User
+    from tinybox.container.records.spec_types import Process, Spec, User
     from tinybox.oci.command_line import CommandLine
     from tinybox.oci.record import Record
 
 
 class Execution:
-    """One more process of the container *entry*, with the attributes that wait_loop.watch() needs."""
+    """One more process of the container *entry*, with the attributes that wait_loop.watch() needs.
+
+    *config* is the container's with this process in it, *first* is the container's own process.
+    """
 
     def __init__(
-        self, entry: Record, config: Spec, handles: Handles, *, dies_with_parent: bool, below: Sequence[str] = ()
+        self,
+        entry: Record,
+        config: Spec,
+        first: Process,
+        handles: Handles,
+        *,
+        dies_with_parent: bool,
+        below: Sequence[str] = (),
     ) -> None:
         here = host.read(entry.cache)
         self.handles, self.limits_memory = handles, False
-        self.cgroup = groups.group(entry.id, config, here.hierarchies, entry.state.get("groups") or ())
+        self.cgroup = groups.of(entry, here.hierarchies)
         if below:
             from tinybox.isolation.cgroups import sub_group
 
@@ -47,7 +57,7 @@ class Execution:
             handles.namespace_fds[execute.ROOT] = open_root(entry)
         keyring = entry.state.get("keyring", True)
         task = Task(config, entry.state["bundle"], here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
-        task.first_process = entry.config()["process"]
+        task.first_process = first
         self.runner = plan_runner.PlanRunner(execute.plan(task, init.NONE, dies_with_parent=dies_with_parent), handles)
 
 
@@ -90,29 +100,33 @@ def begin(command: CommandLine, *, detached: bool) -> Execution:
     the container ends before, joining its namespaces fails.
     """
     with record.open_unlocked(command.root(), command.arguments[0]) as entry:
-        if entry.status() not in ending.SIGNALLED:
+        if entry.status() not in record.SIGNALLED:
             raise StateError(f"container {entry.id}", "cannot exec in a container that is not running")
-        if ending.group_of(entry).frozen() and "ignore-paused" not in command.flags:
+        if groups.is_frozen(entry) and "ignore-paused" not in command.flags:
             raise StateError(f"container {entry.id}", "cannot exec in a paused container", "--ignore-paused")
         config = entry.config()
         process = requested(config["process"], command)
         if "oomScoreAdj" in config["process"]:  # an exec must not escape the OOM killer; runc does the same
             process.setdefault("oomScoreAdj", config["process"]["oomScoreAdj"])
         console.check(command, terminal=bool(process.get("terminal")), detached=detached)
-        process = creation.complete(process, command, f"/proc/{entry.state['pid']}/root")
+        process = program.complete(process, command, f"/proc/{entry.state['pid']}/root")
         watched = not detached and not command.value("console-socket")
         handles = Handles(kept=command.kept, interactive=not detached, watched=watched)
         below = command.values.get("cgroup", ())
         execution = Execution(
-            entry, {**config, "process": process}, handles, dies_with_parent=not detached, below=below
+            entry,
+            {**config, "process": process},
+            config["process"],
+            handles,
+            dies_with_parent=not detached,
+            below=below,
         )
         for warning in execution.runner.plan.warnings:
             command.log.write("warning", warning)
         try:
             execution.runner.create()
             console.connect(command, execution.handles)
-            descriptor.send_pidfd(command, execution.handles)
-            creation.write_pid(command, execution.handles)
+            program.hand_over(command, execution.handles)
             execution.runner.start()
         except BaseException:
             execution.runner.undo()

@@ -7,18 +7,22 @@ group for every controller of the host, as with runc, and sees all of them in it
 from __future__ import annotations
 
 import os
+import time
 
 from tinybox.errors import StateError
-from tinybox.isolation.cgroups.group import Cgroup, place
-from tinybox.isolation.cgroups.limits import settings
-from tinybox.isolation.cgroups.shared import SharedCgroup
+from tinybox.isolation.cgroups import frozen
+from tinybox.isolation.cgroups.hierarchies import hierarchies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
+    from tinybox.isolation.cgroups.group import Cgroup
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
+    from tinybox.oci.record import Record
+
+PATIENCE = 10.0  # seconds that a frozen group may take to go on
 
 
 def group(container: str, config: Spec, where: Hierarchies, made: Iterable[str] | None = None) -> Cgroup:
@@ -26,25 +30,66 @@ def group(container: str, config: Spec, where: Hierarchies, made: Iterable[str] 
 
     A relative path begins at tinybox's own group; the specification leaves that place to the runtime.
     """
+    from tinybox.isolation.cgroups.group import Cgroup, place
+
     path = config.get("linux", {}).get("cgroupsPath", "")
     if not path:
         return Cgroup(place(container), where, [*needed(config, where), *where.v1])
+    from tinybox.isolation.cgroups.shared import SharedCgroup
+
     return SharedCgroup(path if path.startswith("/") else place(path), where, [*needed(config, where), *where.v1], made)
+
+
+def of(entry: Record, where: Hierarchies | None = None) -> Cgroup:
+    """Return the control group of a recorded container, which exists: so the controllers of its limits do not matter.
+
+    The record of a former tinybox, or a damaged one, has no name of it: then config.json has the path.
+    """
+    where, made = where or hierarchies(), entry.state.get("groups")
+    if "cgroup" not in entry.state:
+        from tinybox.container.records import spec
+
+        config = spec.load_if_sound(entry.folder) if entry.damage else entry.outline()
+        return group(entry.id, config, where, made or ())
+    if made is None:
+        from tinybox.isolation.cgroups.group import Cgroup
+
+        return Cgroup(entry.state["cgroup"], where, where.v1)
+    from tinybox.isolation.cgroups.shared import SharedCgroup
+
+    return SharedCgroup(entry.state["cgroup"], where, where.v1, made)
+
+
+def is_frozen(entry: Record) -> bool:
+    """Return whether the container is paused: all processes of its group are stopped; see cgroups(7)."""
+    return frozen.is_frozen(_name(entry), hierarchies())
+
+
+def thaw(entry: Record) -> None:
+    """Let the processes of the container's group continue; a removed group is no error; see cgroups(7)."""
+    frozen.thaw(_name(entry), hierarchies(), time.monotonic() + PATIENCE)
+
+
+def _name(entry: Record) -> str:
+    name: str = entry.state.get("cgroup") or of(entry).name
+    return name
 
 
 def is_ours(group: Cgroup) -> bool:
     """Return whether tinybox has made *group*, so that all processes in it belong to the container."""
-    return not isinstance(group, SharedCgroup) or group.is_ours()
+    return group.ours is None or group.directory("freezer") in group.ours
 
 
 def check_free(group: Cgroup) -> None:
     """Raise StateError if tinybox's own group for this id exists: another --root has a container of the same id."""
     directory = group.directory("freezer")
-    if not isinstance(group, SharedCgroup) and directory and os.path.isdir(directory):
+    if group.ours is None and directory and os.path.isdir(directory):
         raise StateError(f"cgroup {group.name}", "it exists already", "use another id, or name a cgroupsPath")
 
 
 def needed(config: Spec, where: Hierarchies) -> set[str]:
     """Return the controllers that the limits in *config* use."""
+    from tinybox.isolation.cgroups.limits import settings
+
     resources = config.get("linux", {}).get("resources", {})
     return {"devices"} | {setting.controller for setting in settings(resources, where)}

@@ -1,4 +1,4 @@
-"""The verbs pause, resume and update: freeze and thaw a container, and change its limits, by its control group."""
+"""The verb update: change the limits of a running container, by its control group."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from tinybox.container import update as limits
 from tinybox.container.config import validate
 from tinybox.container.records import spec
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import UsageError
 from tinybox.isolation.cgroups import hierarchies
 from tinybox.isolation.cgroups.changes import merged, sent, with_swap
 from tinybox.linux import quick_json as json
-from tinybox.oci import ending, groups, record
+from tinybox.oci import groups, pausing, record
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.oci.command_line import CommandLine
-    from tinybox.oci.record import Record
 
 # option: the section and the field of linux.resources that it means; numbers, but for the lists of a cpuset
 NUMBERS = {
@@ -39,33 +38,10 @@ NUMBERS = {
 LISTS = {"cpuset-cpus": ("cpu", "cpus"), "cpuset-mems": ("cpu", "mems")}
 
 
-def pause(command: CommandLine) -> None:
-    """Freeze every process of a container; see cgroup.freeze in cgroups(7)."""
-    with record.open_locked(command.root(), command.arguments[0]) as entry:
-        alive(entry)
-        ending.group_of(entry).freeze()
-
-
-def resume(command: CommandLine) -> None:
-    """Thaw a frozen container; StateError: it is not frozen."""
-    with record.open_locked(command.root(), command.arguments[0]) as entry:
-        alive(entry)
-        group = ending.group_of(entry)
-        if not group.frozen():
-            raise StateError(f"container {entry.id}", "container not paused")
-        group.thaw()
-
-
-def alive(entry: Record) -> None:
-    """Raise StateError if the container does not run."""
-    if entry.status() not in ending.SIGNALLED:
-        raise StateError(f"container {entry.id}", "container not running", f"it is {entry.status()}")
-
-
 def update(command: CommandLine) -> None:
     """Change a running container's limits, in the kernel and in its recorded config.json, or in neither."""
     with record.open_locked(command.root(), command.arguments[0]) as entry:
-        alive(entry)
+        pausing.check_alive(entry)
         config, changes = entry.config(), requested(command)
         resources = config.setdefault("linux", {}).setdefault("resources", {})
         if changes.pop("devices", resources.get("devices")) != resources.get("devices"):

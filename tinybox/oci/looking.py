@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 
-from tinybox.container.records import spec
 from tinybox.errors import DamagedError, StateError, UsageError, printable, report
-from tinybox.oci import ending, record
+from tinybox.linux import quick_json as json
+from tinybox.oci import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,11 +21,11 @@ COLUMNS = ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")
 def state(entry: Record) -> dict[str, Any]:
     """Return the specification's ``state`` object of a container; see "State" in runtime.md."""
     status = entry.status()
-    alive = status in ending.SIGNALLED
-    if alive and ending.group_of(entry).frozen():
+    alive = status in record.SIGNALLED
+    if alive and _is_frozen(entry):
         status = record.PAUSED
     found = {
-        "ociVersion": entry.state.get("ociVersion", spec.OCI_VERSION),
+        "ociVersion": entry.state.get("ociVersion", record.OCI_VERSION),
         "id": entry.id,
         "status": status,
         "pid": entry.state["pid"] if alive else 0,
@@ -37,10 +36,25 @@ def state(entry: Record) -> dict[str, Any]:
     return found
 
 
+def _is_frozen(entry: Record) -> bool:
+    from tinybox.oci import groups  # late: a stopped container has no process that could be frozen
+
+    return groups.is_frozen(entry)
+
+
 def show_state(command: CommandLine) -> None:
     """Print the state of a container."""
     with record.open_unlocked(command.root(), command.arguments[0]) as entry:
-        print(json.dumps(state(entry), indent=2))
+        print(laid_out(state(entry)))
+
+
+def laid_out(value: Any, margin: str = "") -> str:
+    """Return *value* as JSON with a line for each key of an object, indented by two more than *margin*, as in runc."""
+    if not isinstance(value, dict) or not value:
+        return json.dumps(value)
+    inner = f"{margin}  "
+    lines = [f"{inner}{json.dumps(key)}: {laid_out(below, inner)}" for key, below in value.items()]
+    return "\n".join(["{", ",\n".join(lines), f"{margin}}}"])
 
 
 def listed(entry: Record) -> dict[str, Any]:
@@ -85,7 +99,9 @@ def show_table(rows: list[Any]) -> None:
 def show_processes(command: CommandLine) -> None:
     """Print the pids of a container's processes as JSON, or the lines of ps(1) about them."""
     with record.open_unlocked(command.root(), command.arguments[0]) as entry:
-        pids = ending.group_of(entry).processes()
+        from tinybox.oci import groups
+
+        pids = groups.of(entry).processes()
     if command.value("format", "table") == "json":
         print(json.dumps(pids))
         return

@@ -12,7 +12,7 @@ import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.records.spec import Mount, Spec
+    from tinybox.container.records.spec_types import Mount, Spec
 
 VARIABLE, INSIDE = "NOTIFY_SOCKET", "/run/notify/notify.sock"  # the path inside is runc's
 _OPTIONS = ("bind", "nosuid", "noexec", "nodev")

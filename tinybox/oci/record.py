@@ -1,6 +1,7 @@
 """The record of an OCI container on disk: the directory ROOT/ID; a command locks it while it acts on the container.
 
-    ROOT/ID/state.json   the bundle, the annotations, the control groups, and the pid of the first process
+    ROOT/ID/state.json   the bundle, the annotations, the control groups, and the pid of the first process;
+                         and an outline of config.json: what `start`, `state`, `kill` and `delete` need of it
     ROOT/ID/config.json  a copy from `create`; later changes in the bundle have no effect
     ROOT/ID/gate report  the pipes of container/process/sync_pipe.py
 
@@ -14,28 +15,35 @@ from __future__ import annotations
 import os
 import time
 
-from tinybox.container.process.sync_pipe import ReopenedSyncPipes
-from tinybox.container.records import spec, state, state_file
 from tinybox.errors import DamagedError, HostError, StateError, UsageError
-from tinybox.linux import files, ownership, proc
+from tinybox.linux import own_files, ownership, proc
 from tinybox.linux import quick_json as json
-from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
 CACHE = ".cache"  # beside the containers, whose ids begin with no dot: compiled filters
 ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
-CREATING, CREATED, RUNNING, STOPPED = state.CREATING, state.CREATED, state.RUNNING, state.STOPPED
+CREATING, CREATED, RUNNING, STOPPED = "creating", "created", "running", "stopped"
+OCI_VERSION = "1.1.0"  # of a container whose `create` was killed before it had written its state
+SIGNALLED = (CREATED, RUNNING)  # a signal reaches a container with this status
+GATE = "gate"  # sync_pipe.GATE, of a module that `state` does not load
+_OUTLINE = ("namespaces", "cgroupsPath", "intelRdt")  # of the section linux
+_HOOK: dict[str, Any] = {"path!": str, "args": [str], "env": [str], "timeout": json.INT64}
 SHAPE: dict[str, Any] = {  # see quick_json.misfit
-    "pid": state_file.PIDS,
+    "pid": range(1 << 22),  # the most that the kernel gives: pid_max in proc_sys_kernel(5)
     "startTicks": json.INT64,
     "annotations": {"*": str},
     "groups": [str],
     "keyring": bool,
+    "outline": {
+        "root!": {"path!": str},
+        "linux!": {"namespaces": [{"type!": str, "path": str}], "cgroupsPath": str},
+        "hooks": {"*": [_HOOK]},
+    },
     **dict.fromkeys(("ociVersion", "id", "bundle!", "created"), str),
 }
 PAUSED = "paused"  # not a status of the specification, which allows more; engines know it
@@ -81,16 +89,34 @@ class Record:
 
     def config(self) -> Spec:
         """Return the container's config.json, as it was when the container was made."""
+        from tinybox.container.records import spec
+
         return spec.load(self.folder)
+
+    def outline(self) -> Spec:
+        """Return the part of config.json that is in state.json, see `outline`; of a former tinybox, all of it."""
+        found: Spec | None = self.state.get("outline")
+        return self.config() if found is None else found
 
     def write(self, **changes: object) -> None:
         """Change the state and write state.json, whole or not at all."""
+        path = os.path.join(self.folder, "state.json")
         self.state.update(changes)
-        state_file.write(os.path.join(self.folder, "state.json"), self.state)  # type: ignore[arg-type]
+        try:
+            own_files.replace(path, json.dumps(self.state).encode())
+        except OSError as error:
+            raise StateError(path, f"cannot be written: {error.strerror}", "make room, then try again") from error
 
     def remove(self) -> None:
         """Remove the directory: the id is free again."""
-        files.remove_tree(self.folder)
+        try:
+            for name in ("state.json", "config.json", GATE, "report"):
+                os.unlink(os.path.join(self.folder, name))
+            os.rmdir(self.folder)
+        except OSError:  # a killed command has made only some of them, or left a draft
+            from tinybox.linux import files
+
+            files.remove_tree(self.folder)
 
     def status(self) -> str:
         """Return the current status, but never `paused`, which only the control group shows."""
@@ -98,11 +124,15 @@ class Record:
             return CREATING
         if not proc.is_alive(self.state["pid"], self.state["startTicks"]):
             return STOPPED
+        return CREATED if self._waits_at_gate() else RUNNING
+
+    def _waits_at_gate(self) -> bool:
+        """Return whether a process has the gate open for reading: else this open(2) fails with ENXIO; see fifo(7)."""
         try:
-            ReopenedSyncPipes(self.folder).close()
-        except ProcessLookupError:
-            return RUNNING
-        return CREATED
+            os.close(os.open(os.path.join(self.folder, GATE), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        except OSError:
+            return False
+        return True
 
     def open_process(self) -> int:
         """Return a pidfd of the first process; ProcessLookupError if it has ended. See pidfd_open(2)."""
@@ -113,19 +143,32 @@ class Record:
         raise ProcessLookupError
 
 
+def outline(config: Spec) -> Spec:
+    """Return the part of *config* that the verbs after `create` need, so that they need not read config.json.
+
+    Its seccomp profile and its mounts alone may be a thousand lines.
+    """
+    linux = config.get("linux", {})
+    found: Spec = {"root": {"path": config["root"]["path"]}}
+    found["linux"] = {key: linux[key] for key in _OUTLINE if key in linux}  # type: ignore[literal-required,typeddict-item]
+    if config.get("hooks"):
+        found["hooks"] = config["hooks"]
+    return found
+
+
 def make(root: str, container: str) -> Record:
     """Make the record of a new container, and return it locked; StateError: the id exists already."""
-    _check(root, container)
     folder = os.path.join(root, container)
     try:
-        os.makedirs(root, 0o700, exist_ok=True)
-        ownership.check(root)
+        if not _check(root, container):
+            os.makedirs(root, 0o700, exist_ok=True)
+            ownership.check(root)
         os.mkdir(folder, 0o700)
     except OSError as error:
         if isinstance(error, FileExistsError) and os.path.isdir(root):
             raise StateError(f"container {container}", "container with given ID already exists") from error
         raise unusable(root, error) from error
-    return open_locked(root, container)
+    return _locked(root, container)
 
 
 def open_locked(root: str, container: str, *, damaged_too: bool = False) -> Record:
@@ -134,6 +177,11 @@ def open_locked(root: str, container: str, *, damaged_too: bool = False) -> Reco
     DamagedError: its state.json is damaged; with *damaged_too* the record then has no state.
     """
     _check(root, container)
+    entry = _locked(root, container)
+    return entry if damaged_too else entry.checked()
+
+
+def _locked(root: str, container: str) -> Record:
     folder = os.path.join(root, container)
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -141,6 +189,8 @@ def open_locked(root: str, container: str, *, damaged_too: bool = False) -> Reco
         raise missing(container) from error
     except OSError as error:
         raise unusable(root, error) from error
+    from tinybox.linux.locks import lock_file
+
     lock_file(lock)
     try:
         same = os.path.samestat(os.stat(folder), os.fstat(lock))
@@ -149,8 +199,7 @@ def open_locked(root: str, container: str, *, damaged_too: bool = False) -> Reco
     if not same:  # removed while this command waited
         os.close(lock)
         raise missing(container)
-    entry = Record(root, container, lock)
-    return entry if damaged_too else entry.checked()
+    return Record(root, container, lock)
 
 
 def open_unlocked(root: str, container: str) -> Record:
@@ -191,8 +240,11 @@ def now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
 
 
-def _check(root: str, container: str) -> None:
-    """Refuse an invalid id, and a *root* that another user could have written: hooks in it would run as root."""
+def _check(root: str, container: str) -> bool:
+    """Return whether the directory *root* exists; refuse it if another user could have written it, or an invalid id.
+
+    Hooks that another user has written would run as root.
+    """
     if not container or container.startswith(".") or not set(container) <= ID_LETTERS:
         raise UsageError(f"container {container!r}", "is no id", "letters, digits, and _ + - .")
-    ownership.check(root)
+    return ownership.check(root)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 
 from tinybox.errors import UsageError
 from tinybox.isolation.cgroups import files, out_of_memory, stats
-from tinybox.oci import ending, limits, record
+from tinybox.linux import quick_json as json
+from tinybox.oci import groups, pausing, record
 from tinybox.text_values import duration, is_whole
 
 TYPE_CHECKING = False
@@ -27,8 +27,8 @@ LONGEST = 24 * 24 * 3600.0  # seconds: the longest wait of poll(2), whose millis
 def events(command: CommandLine) -> None:
     """Print what a container uses: once with --stats, else every --interval until its end, and each out-of-memory."""
     with record.open_unlocked(command.root(), command.arguments[0]) as entry:
-        limits.alive(entry)
-        group = ending.group_of(entry)
+        pausing.check_alive(entry)
+        group = groups.of(entry)
         if "stats" in command.flags:
             print_event("stats", entry.id, usage(group))
             return
@@ -44,11 +44,11 @@ def follow(entry: Record, group: Cgroup, pause: float) -> None:
             poll.register(oom.fileno(), oom.mask)
             struck = oom.struck
         reported = False
-        while entry.status() in ending.SIGNALLED:
+        while entry.status() in record.SIGNALLED:
             if poll.poll(pause * 1000) and struck():
                 print_event("oom", entry.id, None)
                 reported = True
-            elif entry.status() in ending.SIGNALLED:
+            elif entry.status() in record.SIGNALLED:
                 print_event("stats", entry.id, usage(group))
         if not reported and struck():  # it has ended the container: in version 2 the whole group is killed at once
             print_event("oom", entry.id, None)

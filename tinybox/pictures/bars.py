@@ -23,7 +23,8 @@ def draw(given: Bars) -> str:
     for number, (name, value) in enumerate(given.bars):
         y, end = TOP + number * (THICK + GAP), max(scale.place(value), left + 2 * (value > 0))
         parts.append(svg.text(left - 12, y + 21, svg.cut(name, left - 20), text_anchor="end", kind="name"))
-        parts.append(svg.element("rect", x=left, y=y, width=end - left, height=THICK, kind=f"bar look{number % 6}"))
+        look = (given.looks[number] if number < len(given.looks) else number) % 6
+        parts.append(svg.element("rect", x=left, y=y, width=end - left, height=THICK, kind=f"bar look{look}"))
         parts.append(svg.text(end + 8, y + 21, written(value), kind="value"))
     height = TOP + len(given.bars) * (THICK + GAP)
     return svg.picture(given.title, described(given), *parts, height=height)

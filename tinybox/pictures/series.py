@@ -43,7 +43,7 @@ class Curves(NamedTuple):
 
 
 class Bars(NamedTuple):
-    """One bar for each name; the length is the value in *unit*."""
+    """One bar for each name; the length is the value in *unit*; *looks* is the look of each, else each has its own."""
 
     title: str
     says: str
@@ -51,6 +51,7 @@ class Bars(NamedTuple):
     unit: str
     bars: list[tuple[str, float]]
     logarithmic: bool = False
+    looks: tuple[int, ...] = ()
 
 
 class Cells(NamedTuple):
@@ -177,6 +178,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "limit": lambda value: None if value is None else _named(value),
     "bars": _list(_named),
     "logarithmic": lambda value: value is True,
+    "looks": lambda value: tuple(map(int, _list(_number)(value))),
     "kinds": _meanings,
     "rows": _list(_words),
     "states": _meanings,

@@ -144,7 +144,7 @@ def reporting_execve(execve: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def report_trampoline(path: str | int, arguments: list[str]) -> None:
-    """Report the second execve(2) if *path* is a trampoline, which cannot report it; see linux/trampoline.py."""
+    """Report the second execve(2) if *path* is a trampoline, which cannot report it; see machine_code/trampoline.py."""
     if isinstance(path, int) or path.startswith("/proc/self/fd/"):
         explain.report("execve", (arguments[0], arguments[1:], {}), 0, time.monotonic_ns())
 

@@ -25,7 +25,7 @@ from tinybox.linux import quick_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
 KINDS = ("mount", "pid", "network", "ipc", "uts", "cgroup")
 HIERARCHIES = Hierarchies("/sys/fs/cgroup", ["cpu", "io", "memory", "pids", "cpuset"], {})

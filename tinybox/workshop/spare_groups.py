@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from tinybox.errors import TinyboxError
 from tinybox.isolation import mounts
 from tinybox.isolation.cgroups import files, visible_tree
-from tinybox.isolation.cgroups.group import Cgroup, place
+from tinybox.isolation.cgroups.group import Cgroup, Setting, place
 from tinybox.isolation.cgroups.hierarchies import hierarchies
-from tinybox.isolation.cgroups.limits import Setting
 from tinybox.linux import process
 
 if TYPE_CHECKING:

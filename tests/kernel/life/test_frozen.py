@@ -14,10 +14,11 @@ import pytest
 
 from tests.support.boxes import PATIENCE, one_line, until
 from tests.support.detached_boxes import Life, kill_and_wait, life, stdout_of
-from tinybox.container import control, execute, freezing
+from tinybox.container import execute, freezing
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
+from tinybox.container.running import running
 from tinybox.errors import StateError
 from tinybox.images import intake
 from tinybox.images.store import Store
@@ -185,12 +186,12 @@ def test_a_dead_reader_is_no_dead_owner(tinybox: Command, tmp_path: Path, words:
 def test_a_pause_after_the_check_of_exec_stops_no_exec(tinybox: Command) -> None:
     """Between exec's look at the box and its start another command pauses the box: exec refuses, and does not wait."""
     paths = Paths(tinybox.root)
-    with life(tinybox, "busybox", *BUSY) as it, control.running(paths, it.id) as target:
+    with life(tinybox, "busybox", *BUSY) as it, running(paths, it.id) as target:
         handles = Handles()
-        running = execute.Execution(paths, host.read(paths.cache), target, ["true"], {}, handles)
+        execution = execute.Execution(paths, host.read(paths.cache), target, ["true"], {}, handles)
         stdout_of(tinybox, "pause", it.name)
         with pytest.raises(StateError, match="is paused"):
-            running.start()
+            execution.start()
         handles.close()
         stdout_of(tinybox, "unpause", it.name)
         assert stdout_of(tinybox, "exec", it.name, "echo", "done") == "done\n"
@@ -200,7 +201,7 @@ def test_pause_waits_for_an_exec_that_starts(tinybox: Command) -> None:
     """While a process is started in a box, pause waits; afterwards the box is paused, and exec refuses in one line."""
     paths = Paths(tinybox.root)
     with life(tinybox, "busybox", *BUSY) as it:
-        with freezing.kept_from_pausing(paths, it.id):
+        with freezing.KeptFromPausing(paths, it.id):
             process = tinybox.start("pause", it.name)
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(1)

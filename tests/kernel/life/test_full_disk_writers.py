@@ -22,6 +22,8 @@ from tinybox.linux import files
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tinybox.container.records.spec_types import Mount
+
     Write = Callable[[Paths, str], object]
 
 pytestmark = pytest.mark.root
@@ -49,7 +51,7 @@ def _endpoints(paths: Paths, text: str) -> None:
 
 
 def _etc(paths: Paths, text: str) -> None:
-    mount: spec.Mount = {"destination": "/etc/hostname", "type": "bind", "source": etc.HOSTNAME}
+    mount: Mount = {"destination": "/etc/hostname", "type": "bind", "source": etc.HOSTNAME}
     etc.write(paths.bundle(BOX), {"hostname": text, "mounts": [mount]})
 
 

@@ -17,7 +17,7 @@ from tests.support.boxes import kept, lives, new_name, output, pid_of, until
 from tests.support.detached_boxes import FOREVER, Life, life, stdout_of
 from tests.support.tar_contents import stream, told
 from tinybox.container.records import id_ranges
-from tinybox.isolation import idmap
+from tinybox.isolation import allotment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ REGISTER = Path(id_ranges.FOLDER)
 def first_id(pid: int) -> int:
     """Return the host's uid of root of process *pid*."""
     inside, outside, length = map(int, Path(f"/proc/{pid}/uid_map").read_text().split())
-    assert (inside, length) == (0, idmap.RANGE)
+    assert (inside, length) == (0, allotment.RANGE)
     assert Path(f"/proc/{pid}/gid_map").read_text().split()[1] == str(outside)
     return outside
 
@@ -98,7 +98,7 @@ def test_many_at_once_in_two_stores(tinybox: Command, second_store: Command) -> 
     try:
         assert [process.communicate()[1] for process in begun] == [""] * len(begun)
         firsts = sorted(first_id(pid_of(place, name)) for place, name in zip(places, names, strict=True))
-        assert all(later - sooner >= idmap.RANGE for sooner, later in itertools.pairwise(firsts)), firsts
+        assert all(later - sooner >= allotment.RANGE for sooner, later in itertools.pairwise(firsts)), firsts
     finally:
         for place, name in zip(places, names, strict=True):
             place("rm", "-f", name)
@@ -113,9 +113,9 @@ def test_a_killed_command_s_range_is_released(tinybox: Command) -> None:
         assert len(links_to(container)) == 1
         process.kill()
     assert links_to(container) == []
-    dead = REGISTER / str(idmap.END)  # no range is left
+    dead = REGISTER / str(allotment.END)  # no range is left
     dead.symlink_to("/nowhere/containers/nobody")
-    assert str(idmap.END) in tinybox("doctor").stdout
+    assert str(allotment.END) in tinybox("doctor").stdout
     assert tinybox("doctor", "--fix").returncode == 0
     assert not dead.is_symlink()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import facts, kept, new_name, output, pid_of
-from tinybox.isolation import idmap
+from tinybox.isolation import allotment
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -31,8 +31,8 @@ def test_root_inside_is_an_unused_id_outside(tinybox: Command) -> None:
         rows = Path(f"/proc/{pid}/uid_map").read_text().split(), Path(f"/proc/{pid}/gid_map").read_text().split()
         status = Path(f"/proc/{pid}/status").read_text()
         first = first_id(pid)
-    assert first >= idmap.FIRST
-    assert rows == (["0", str(first), str(idmap.RANGE)],) * 2
+    assert first >= allotment.FIRST
+    assert rows == (["0", str(first), str(allotment.RANGE)],) * 2
     assert f"Uid:\t{first}\t{first}\t{first}\t{first}\n" in status
     assert f"Gid:\t{first}\t{first}\t{first}\t{first}\n" in status
     shown = facts(tinybox, *PRIVATE, id="id", map="cat /proc/self/uid_map", cap="grep CapEff /proc/self/status")
@@ -128,7 +128,7 @@ def test_namespaces_of_other_boxes_are_shared(tinybox: Command) -> None:
         for kind in ("network", "ipc", "uts", "pid", "cgroupns"):
             found = output(tinybox, *PRIVATE, f"--{kind}", f"container:{plain}", "busybox", *script).split()
             assert (found[0] == str(networks[0])) == (kind == "network"), kind
-            assert int(found[2]) >= idmap.FIRST, kind
+            assert int(found[2]) >= allotment.FIRST, kind
         for other, network in ((plain, networks[0]), (private, networks[1])):
             modes = ("--userns", f"container:{private}", "--network", f"container:{other}")
             found = output(tinybox, *modes, "busybox", *script).split()

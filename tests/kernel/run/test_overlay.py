@@ -12,6 +12,9 @@ import pytest
 
 from tests.support import image_archives as tar
 from tests.support.boxes import new_name, one_line, output
+from tinybox.errors import HostError
+from tinybox.isolation import overlay
+from tinybox.linux import mount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,3 +152,28 @@ def test_boxes_share_layers_but_not_changes(tinybox: Command, image: str) -> Non
     """The next box does not find the changes of the first: each has an upper directory of its own."""
     assert output(tinybox, image, "sh", "-c", "echo mine > /data/a; cat /data/a") == "mine\n"
     assert output(tinybox, image, "cat", "/data/a") == "a"
+
+
+def test_only_a_box_that_is_removed_has_a_volatile_overlay(tinybox: Command) -> None:
+    """With --rm the end of a box does not wait for the disk: volatile in overlayfs. Without it, fsync(2) does."""
+    script, name = "grep -c 'overlay.*,volatile' /proc/mounts; sync", new_name()
+    assert tinybox("run", "--rm", "busybox", "sh", "-c", script).stdout == "1\n"
+    assert tinybox("run", "--name", name, "busybox", "sh", "-c", script).stdout == "0\n"  # the control
+    assert tinybox("rm", name).returncode == 0
+
+
+def test_a_volatile_overlay_is_mounted_again(tmp_path: Path) -> None:
+    """A volatile overlay leaves a mark, by which overlayfs refuses a later mount; a second volatile one removes it."""
+    lower, upper, work, merged = (str(tmp_path / name) for name in ("lower", "upper", "work", "merged"))
+    for folder in (lower, upper, work, merged):
+        os.mkdir(folder)
+    for number in range(2):
+        overlay.mount_overlay([lower], upper, work, merged, volatile=True)
+        (tmp_path / "merged" / str(number)).touch()
+        mount.umount2(os.fsencode(merged))
+    assert sorted(os.listdir(upper)) == ["0", "1"]
+    with pytest.raises(HostError):  # the control: the mark is there
+        overlay.mount_overlay([lower], upper, work, merged)
+    overlay.remove_mark(work)
+    overlay.mount_overlay([lower], upper, work, merged)
+    mount.umount2(os.fsencode(merged))

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tests.conftest import Command
+    from tinybox.isolation.cgroups.group import Setting
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
-    from tinybox.isolation.cgroups.limits import Setting
 
     Patch = pytest.MonkeyPatch
     Mutation = Callable[[Patch], None]

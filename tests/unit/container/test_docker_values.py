@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.container.config import asked, mount_option, security_option
+from tinybox.container.config import asked_mounts, mount_option, security_option
 from tinybox.errors import UsageError
 from tinybox.isolation import labels
 from tinybox.isolation.mount_options import Options
@@ -91,7 +91,7 @@ def test_a_volume_shows_docker_its_options() -> None:
     """The fields of HostConfig.Mounts; a quoted field may have commas; a subpath is an option of the mount."""
     text = 'type=volume,src=v,dst=/x,volume-driver=local,volume-opt=type=tmpfs,"volume-opt=o=size=1m,mode=700",'
     text += "volume-label=a=b,volume-subpath=./s/t,readonly"
-    shown = asked._mount(text)
+    shown = asked_mounts._mount(text)
     assert shown == {
         "Type": "volume", "Source": "v", "Target": "/x", "ReadOnly": True,
         "VolumeOptions": {

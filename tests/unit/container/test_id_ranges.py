@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from tinybox.isolation.idmap import END, FIRST, RANGE, Allotment
+from tinybox.isolation.allotment import END, FIRST, RANGE, Allotment
 
 
 def test_all_container_ids_are_used_each_once() -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tinybox.container.records.paths import Paths
+    from tinybox.container.records.spec_types import Spec
     from tinybox.container.records.state_file import State
 
 NOW = 2_000_000 * SECOND
@@ -120,7 +121,7 @@ def test_filter_by_volume(paths: Paths) -> None:
     assert [(mount["Type"], mount["Name"], mount["RW"]) for mount in box.mounts()] == [("volume", "stock", False)]
 
 
-def _config(mounts: list[Any]) -> spec.Spec:
+def _config(mounts: list[Any]) -> Spec:
     return {
         "ociVersion": "1.2.0",
         "process": {"args": ["sh"], "cwd": "/"},
@@ -208,26 +209,40 @@ print(sum("config.json" in path for path in opened), sum("state.json" in path fo
 
 
 def test_ps_reads_one_small_file_a_container(tmp_path: Path) -> None:
-    """`ps -a` over 100 containers reads no config.json, and tries two paths for each state.json."""
+    """`ps -a` over 100 containers reads no config.json, and opens each state.json once."""
     crowd(home_at(tmp_path), 100)
     settings = {**os.environ, "TINYBOX_ROOT": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", OPENED], env=settings, capture_output=True, text=True, check=True)
     assert len(done.stdout.split()) == 100
-    assert done.stderr.split() == ["0", "200"]
+    assert done.stderr.split() == ["0", "100"]
 
 
 def test_a_removed_container_is_skipped(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container that is removed while the list is read is not in it, and the others are."""
     gone = listing.find(paths, "badly").id
-    read = state.read
+    read = state.read_at_rest
 
     def vanishing(where: Paths, container: str) -> State:
         if container == gone:
             os.rename(where.bundle(gone), where.bundle("gone"))
         return read(where, container)
 
-    monkeypatch.setattr(state, "read", vanishing)
+    monkeypatch.setattr(state, "read_at_rest", vanishing)
     assert listed(paths) == ["unseen", "well", "made"]
+
+
+def test_a_container_that_starts_after_the_look_at_those_that_run_runs(paths: Paths) -> None:
+    """It had no run directory when `ps` listed these, and its file in the store says `running`: both files are read."""
+    container = listing.find(paths, "well").id
+    assert paths.with_run_directory() == []
+    assert state.read_at_rest(paths, container)["status"] == state.STOPPED
+    owner = state.lock(paths, container)
+    for changes in ({"status": state.CREATING}, {"status": state.CREATED, "pid": 1, "startTicks": 1}):
+        owner.write(**changes)
+    owner.write(status=state.RUNNING)
+    assert state.read_at_rest(paths, container)["status"] == state.RUNNING
+    owner.write(status=state.STOPPED, pid=0, exitCode=0)
+    owner.close()
 
 
 def test_a_container_that_starts_between_two_reads_runs(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:

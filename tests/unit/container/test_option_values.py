@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.container import control
-from tinybox.container.config import mount_option, option_values, signal_option
+from tinybox.container.config import device_option, mount_option, option_values, signal_option
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -163,29 +163,29 @@ def test_mount_is_docker_s_long_form(tmp_path: Path) -> None:
 
 def test_devices_are_read_from_the_host() -> None:
     """Numbers and mode are the node's own; a plain file is refused; access may be given alone."""
-    node, access = option_values.device("/dev/null:/dev/nothing:r")
+    node, access = device_option.device("/dev/null:/dev/nothing:r")
     assert (node["path"], node["type"], node["major"], node["minor"], access) == ("/dev/nothing", "c", 1, 3, "r")
-    assert option_values.device("/dev/null:rm")[1] == "rm"
+    assert device_option.device("/dev/null:rm")[1] == "rm"
     with pytest.raises(UsageError, match="is not a device"):
-        option_values.device(os.devnull.replace("null", "") + "../etc/passwd")
+        device_option.device(os.devnull.replace("null", "") + "../etc/passwd")
 
 
 def test_device_rules() -> None:
     """Type, numbers and access are all required; a star is any number."""
     rule = {"allow": True, "type": "c", "major": 42, "minor": -1, "access": "rm"}
-    assert option_values.device_rule("c 42:* rm") == rule
+    assert device_option.device_rule("c 42:* rm") == rule
     for text in ("", "c", "c 42", "c 42:* x", "d 1:1 r", "c 1 r", "c :1 r", "c -1:1 r", "c 1:1 r r"):
         with pytest.raises(UsageError, match="is no rule"):
-            option_values.device_rule(text)
+            device_option.device_rule(text)
     for text in ("c 4096:0 r", "c 0:1048576 r"):
         with pytest.raises(UsageError, match="numbers that no device has"):
-            option_values.device_rule(text)
+            device_option.device_rule(text)
 
 
 def test_ulimits() -> None:
     """One value is both limits; -1 is none; soft above hard and unknown names are errors."""
-    assert option_values.ulimit("nofile=64") == {"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64}
-    assert option_values.ulimit("core=0:-1") == {"type": "RLIMIT_CORE", "soft": 0, "hard": -1}
+    assert device_option.ulimit("nofile=64") == {"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64}
+    assert device_option.ulimit("core=0:-1") == {"type": "RLIMIT_CORE", "soft": 0, "hard": -1}
     for text in ("nofile=2:1", "nofile", "nofile=", "bogus=1", "nofile=x"):
         with pytest.raises(UsageError):
-            option_values.ulimit(text)
+            device_option.ulimit(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,9 @@ from tinybox.container.config.options import OF_ONE_FIELD, OPTIONS, Option
 from tinybox.container.records import spec
 from tinybox.container.views import host_config
 from tinybox.errors import UsageError
+
+if TYPE_CHECKING:
+    from tinybox.container.records.spec_types import Spec
 
 KNOWN = {line.split()[0] for line in fields.TEXT.strip().splitlines()}
 ANNOTATIONS = {value for name, value in vars(spec).items() if name.isupper() and isinstance(value, str)}
@@ -88,7 +91,7 @@ def test_update_offers_what_the_table_says() -> None:
 )
 def test_an_option_that_is_one_field_is_put_there(options: dict[str, Any], config: dict[str, Any]) -> None:
     """The parsed value is written; nothing for 0 or an empty text (no limit), or for options without a parser."""
-    made: spec.Spec = {}
+    made: Spec = {}
     configure.put_fields(made, options)
     assert made == config
 
@@ -102,7 +105,7 @@ def test_a_value_that_means_nothing_is_named(key: str, text: str) -> None:
 
 def test_inspect_shows_the_field() -> None:
     """HostConfig shows the parsed value, and docker's default without the option."""
-    config: spec.Spec = {"process": {"args": ["x"]}, "root": {"path": "rootfs"}}
+    config: Spec = {"process": {"args": ["x"]}, "root": {"path": "rootfs"}}
     bare = host_config.as_dict(config)
     configure.put_fields(config, {"pids_limit": "7", "cpuset_cpus": "0", "oom_score_adj": "3"})
     shown = host_config.as_dict(config)

@@ -22,7 +22,7 @@ from tinybox.seeing import sample
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
 V2 = Hierarchies("/sys/fs/cgroup", ["cpu", "io", "memory", "pids", "cpuset"], {})
 HERE = host.Host((6, 1), V2, capabilities.DEFAULT, (0, 0, 0))

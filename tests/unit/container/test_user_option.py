@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tinybox.container.records.spec import User
+    from tinybox.container.records.spec_types import User
 
 USERS = f"""bad
 ::::::

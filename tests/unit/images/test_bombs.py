@@ -479,7 +479,7 @@ def test_an_alarm_in_a_hundred_days_is_waited_for_in_parts() -> None:
     """A health check every 2400 hours is more milliseconds than poll(2) can count: this once ended the monitor."""
     watch = wait_loop.WaitLoop.__new__(wait_loop.WaitLoop)
     watch.alarms = [(time.monotonic() + 1e9, lambda: None)]
-    patience_of_poll = watch._timeout()
+    patience_of_poll = watch.timeout()
     assert patience_of_poll is not None
     assert patience_of_poll < 2**31
 

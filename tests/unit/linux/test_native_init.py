@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tinybox.linux import native_init
+from tinybox.linux.machine_code import native_init
 
 EMULATOR = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 HERE = platform.machine()

@@ -10,7 +10,8 @@ import struct
 
 import pytest
 
-from tinybox.linux import process, seccomp, trampoline
+from tinybox.linux import process, seccomp
+from tinybox.linux.machine_code import trampoline
 
 
 def executed(

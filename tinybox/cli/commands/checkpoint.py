@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from tinybox.cli import completion
 from tinybox.cli.formatting.options import print_lines
 from tinybox.cli.formatting.table import Columns, Table
+from tinybox.cli.late import Late
 from tinybox.cli.lazy_group import CommandGroup
-from tinybox.container import checkpoint as checkpoints
-from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
+
+if TYPE_CHECKING:
+    from tinybox.container import checkpoint as checkpoints
+    from tinybox.container.records import host
+else:
+    checkpoints = Late("tinybox.container.checkpoint")
+    host = Late("tinybox.container.records.host")
 
 COLUMNS: Columns = {"Name": ("CHECKPOINT NAME", lambda name: name)}
 USUAL = "Name"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_host_changes, warn_of_options
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
-from tinybox.container import launch, lifecycle
+from tinybox.container import launch, lifecycle, owning
 from tinybox.container.config import defaults
 from tinybox.container.monitor import attach, attach_protocol, background, starting
 from tinybox.container.process import detaching, wait_loop
@@ -109,7 +109,7 @@ def _owned_with_checkpoint(
 ) -> lifecycle.Container:
     from tinybox.container import checkpoint as checkpoints
 
-    container = launch.owned(paths, here, name)
+    container = owning.owned(paths, here, name)
     if container is None:
         raise StateError(f"container {name}", "is running: it cannot be restored", f"tinybox stop {name}")
     try:
@@ -123,7 +123,7 @@ def _owned_with_checkpoint(
 
 def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bool, keys: str) -> int:
     detaching.key_bytes(keys or detaching.DETACH)
-    container = launch.owned(paths, here, name, terminal.window())
+    container = owning.owned(paths, here, name, terminal.window())
     if container is None:
         return attach_to(name, stdin=interactive, keys=keys)
     return begin_attached(paths, container, interactive=interactive, keys=keys)

@@ -7,24 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.cli.commands import listing, volumes
-from tinybox.cli.commands.image import images
 from tinybox.cli.formatting.options import format_option, print_lines
 from tinybox.cli.formatting.table import Columns, Row, Table
 from tinybox.cli.formatting.template import Template, unescaped
+from tinybox.cli.late import Late
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import units
-from tinybox.container.views.disk_usage import DiskUsage, Total
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tinybox.cli.commands import listing, volumes
+    from tinybox.cli.commands.image import images
+    from tinybox.container.views import disk_usage
+else:
+    listing = Late("tinybox.cli.commands.listing")
+    volumes = Late("tinybox.cli.commands.volumes")
+    images = Late("tinybox.cli.commands.image.images")
+    disk_usage = Late("tinybox.container.views.disk_usage")
 
 
 def _size(count: int) -> str:
     return units.decimal_size(count, digits=4)
 
 
-def _reclaimable(total: Total) -> str:
+def _reclaimable(total: disk_usage.Total) -> str:
     share = f" ({100 * total.reclaimable // total.size}%)" if total.size else ""
     return f"{_size(total.reclaimable)}{share}"
 
@@ -86,7 +93,7 @@ def df(style: str, *, verbose: bool) -> None:
 
     A layer that images share is counted once. A container's size is that of its own files, with its log.
     """
-    usage = DiskUsage(Paths())
+    usage = disk_usage.DiskUsage(Paths())
     if not verbose:
         print_lines(Table(COLUMNS, style, USUAL, RAW).lines(usage.totals()))
         return

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinybox.cli.late import Late
 from tinybox.container.records.paths import Paths
-from tinybox.doctor.examination import examine
 from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding
 from tinybox.errors import HostError, printable
 from tinybox.wrapping import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from tinybox.doctor import examination
+else:
+    examination = Late("tinybox.doctor.examination")
 
 WIDTH = columns()  # read once, when the command begins
 COLOURS = {OK: "green", NOTE: "yellow", PROBLEM: "red"}
@@ -40,13 +44,13 @@ def doctor(*, as_json: bool, fix: bool) -> int:
 
         for line in leftovers.remove(paths):
             click.echo(printable(f"removed: {line}"), err=as_json)
-    return print_findings(examine(paths), as_json=as_json)
+    return print_findings(examination.examine(paths), as_json=as_json)
 
 
-def print_findings(examination: Iterable[Finding], *, as_json: bool) -> int:
+def print_findings(found: Iterable[Finding], *, as_json: bool) -> int:
     """Print each finding as soon as its check has ended, or all as JSON; return the exit status."""
     findings = []
-    for finding in examination:
+    for finding in found:
         findings.append(finding)
         if not as_json:
             click.echo(shown(finding), color=None if os.environ.get("NO_COLOR") is None else False)

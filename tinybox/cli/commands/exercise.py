@@ -9,31 +9,41 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox import wrapping
+from tinybox.cli.lab_directories import lab_dir, use
+from tinybox.cli.late import Late
 from tinybox.cli.lazy_group import CommandGroup
-from tinybox.cli.pulling import with_image
-from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import DamagedError, StateError, UsageError, report
-from tinybox.exercises import course, session
-from tinybox.exercises import report as pages
-from tinybox.exercises.records import Record
-from tinybox.exercises.scene import IMAGE
+from tinybox.exercises import course
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from tinybox.cli import pulling
+    from tinybox.container.records import host
+    from tinybox.exercises import records, scene, session
+    from tinybox.exercises import report as pages
     from tinybox.exercises.records import Attempt
+else:
+    session = Late("tinybox.exercises.session")
+    pages = Late("tinybox.exercises.report")
+    host = Late("tinybox.container.records.host")
+    records = Late("tinybox.exercises.records")
+    scene = Late("tinybox.exercises.scene")
+    pulling = Late("tinybox.cli.pulling")
 
 
-def names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def names(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete the name of an exercise."""
     from click.shell_completion import CompletionItem
 
+    use(context)
     return [CompletionItem(name, help=course.subject(name)) for name in course.names() if name.startswith(begun)]
 
 
 NAME = click.argument("name", metavar="NAME", shell_complete=names)
+OWN = lab_dir("exercises")
 
 
 @click.group(cls=CommandGroup, other_names={"stop": "end"})
@@ -42,12 +52,13 @@ def exercise() -> None:
 
 
 @exercise.command("list")
+@OWN
 def list_exercises() -> None:
     """List the exercises, with the state of each."""
     paths = Paths()
     for name in course.names():
         try:
-            state = pages.state(Record(paths, name))
+            state = pages.state(records.Record(paths, name))
         except DamagedError as error:
             report(error)
             state = "damaged"
@@ -55,6 +66,7 @@ def list_exercises() -> None:
 
 
 @exercise.command("start")
+@OWN
 @click.option("--seed", type=click.IntRange(0, course.SEEDS - 1), metavar="NUMBER",
               help="Decide the numbers of the task by this seed (default: a random one, which is shown).")  # fmt: skip
 @click.option("--again", is_flag=True, help="End the exercise first if it is started, and make it again.")
@@ -64,16 +76,17 @@ def start(name: str, seed: int | None, *, again: bool) -> None:
     course.known(name)
     paths = Paths()
     host.read(paths.cache).check()
-    with_image(IMAGE, lambda: Store(paths.root).image(IMAGE))
+    pulling.with_image(scene.IMAGE, lambda: Store(paths.root).image(scene.IMAGE))
     attempt = session.start(paths, name, seed, again=again)
-    _print_task(Record(paths, name), attempt)
+    _print_task(records.Record(paths, name), attempt)
 
 
 @exercise.command("show")
+@OWN
 @NAME
 def show(name: str) -> None:
     """Print the task again; if it is not started, what it is about."""
-    record = Record(Paths(), name)
+    record = records.Record(Paths(), name)
     if record.open is None:
         needs = course.load(name).needs
         lines = [pages.heading(name), course.idea(name)]
@@ -84,11 +97,12 @@ def show(name: str) -> None:
     _print_task(record, session.started(record))
 
 
-def _print_task(record: Record, attempt: Attempt) -> None:
+def _print_task(record: records.Record, attempt: Attempt) -> None:
     print("\n".join(pages.task(record, attempt, wrapping.columns())))
 
 
 @exercise.command("hint")
+@OWN
 @NAME
 def hint(name: str) -> None:
     """Show one more hint; the results count them."""
@@ -98,6 +112,7 @@ def hint(name: str) -> None:
 
 
 @exercise.command("check")
+@OWN
 @NAME
 @click.argument("answer", nargs=-1, metavar="[ANSWER...]")
 def check(name: str, answer: tuple[str, ...]) -> int:
@@ -112,6 +127,7 @@ def check(name: str, answer: tuple[str, ...]) -> int:
 
 
 @exercise.command("solution")
+@OWN
 @NAME
 def solution(name: str) -> None:
     """Print a solution; the results note it."""
@@ -119,6 +135,7 @@ def solution(name: str) -> None:
 
 
 @exercise.command("end")
+@OWN
 @click.option("--all", "every", is_flag=True, help="End all exercises that are started.")
 @click.option("--forget", is_flag=True, help="Remove the results, too.")
 @click.argument("chosen", nargs=-1, metavar="[NAME...]", shell_complete=names)
@@ -143,6 +160,7 @@ def end(chosen: tuple[str, ...], *, every: bool, forget: bool) -> int:
 
 
 @exercise.command("report")
+@OWN
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; the default is Markdown.")
 @click.option("--markdown", is_flag=True, help="Print a page in Markdown (default).")
 @click.argument("chosen", nargs=-1, metavar="[NAME...]", shell_complete=names)
@@ -154,7 +172,7 @@ def report_results(chosen: tuple[str, ...], *, as_json: bool, markdown: bool) ->
     if as_json and markdown:
         raise UsageError("exercise report", "--json and --markdown do not go together", "give one of them")
     paths = Paths()
-    found = pages.results(Record(paths, name) for name in chosen or course.names())
+    found = pages.results(records.Record(paths, name) for name in chosen or course.names())
     if as_json:
         print(json.dumps(found, indent=2))
         return

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from tinybox.cli import completion
-from tinybox.container.files import copy
-from tinybox.container.files.whole_file import appearing
+from tinybox.cli.late import Late
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import units
 from tinybox.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from tinybox.container.files import copy, whole_file
+else:
+    copy = Late("tinybox.container.files.copy")
+    whole_file = Late("tinybox.container.files.whole_file")
 
 
 def skipped(name: str) -> None:
@@ -75,7 +81,7 @@ def export(container: str, output: str | None) -> None:
     if output is None:
         copy.export(Paths(), container, _not_terminal(1), skipped)
         return
-    with appearing(output) as file:
+    with whole_file.appearing(output) as file:
         copy.export(Paths(), container, file.fileno(), skipped)
 
 

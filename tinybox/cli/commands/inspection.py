@@ -8,15 +8,21 @@ import click
 
 from tinybox.cli import completion
 from tinybox.cli.formatting.details import print_details
+from tinybox.cli.late import Late
 from tinybox.container.network import published_ports
 from tinybox.container.records import naming
 from tinybox.container.records.paths import Paths
-from tinybox.container.views import disk_usage, inspection, listing
+from tinybox.container.views import listing
 from tinybox.errors import ImageError, StateError, UsageError
 from tinybox.images.store import NO_SUCH, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tinybox.container.views import disk_usage, inspection
+else:
+    disk_usage = Late("tinybox.container.views.disk_usage")
+    inspection = Late("tinybox.container.views.inspection")
 
 MISSING = (
     NO_SUCH,

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybox.cli.lab_dialog import Dialog
+from tinybox.cli.lab_directories import lab_dir, use
+from tinybox.cli.late import Late
 from tinybox.cli.lazy_group import CommandGroup
-from tinybox.cli.pulling import with_image
-from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError
 from tinybox.images.store import Store
-from tinybox.lab import card, course, lectures, own_folders, record, template
 from tinybox.wrapping import columns, wrapped
 
 if TYPE_CHECKING:
@@ -25,7 +23,20 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+    from tinybox.cli import lab_dialog, pulling
     from tinybox.cli.commands.lab_pages import Pages
+    from tinybox.container.records import host
+    from tinybox.lab import card, course, lectures, own_folders, record, template
+else:
+    lab_dialog = Late("tinybox.cli.lab_dialog")
+    pulling = Late("tinybox.cli.pulling")
+    card = Late("tinybox.lab.card")
+    course = Late("tinybox.lab.course")
+    lectures = Late("tinybox.lab.lectures")
+    own_folders = Late("tinybox.lab.own_folders")
+    record = Late("tinybox.lab.record")
+    template = Late("tinybox.lab.template")
+    host = Late("tinybox.container.records.host")
 
 IMAGE = click.option("--image", default="alpine", metavar="IMAGE", help="The image of the boxes (default alpine).")
 SEED = click.option("--seed", default=0, metavar="NUMBER", help="Seed of a lab's random numbers (default 0).")
@@ -36,20 +47,12 @@ def names(context: click.Context, _parameter: click.Parameter, begun: str) -> li
     """Complete the name of a lab."""
     from click.shell_completion import CompletionItem
 
-    use(context.params.get("lab_dir") or ())
+    use(context)
     return [CompletionItem(name) for name in [*course.ids(), "all"] if name.startswith(begun)]
 
 
-OWN = click.option(
-    "--lab-dir", multiple=True, metavar="DIR", help="A directory with labs of your own, as TINYBOX_LABS names them."
-)
+OWN = lab_dir("labs")
 LECTURE = click.option("--lecture", type=int, metavar="NUMBER", help="The labs of this lecture.")
-
-
-def use(folders: tuple[str, ...]) -> None:
-    """Look for labs in these directories, too; the one that was named first comes first."""
-    for folder in reversed(folders):
-        own_folders.add(folder)
 
 
 @click.group(cls=CommandGroup)
@@ -59,9 +62,8 @@ def lab() -> None:
 
 @lab.command("list")
 @OWN
-def list_labs(lab_dir: tuple[str, ...]) -> None:
+def list_labs() -> None:
     """List the labs, in the order of the lectures."""
-    use(lab_dir)
     names = course.ids()
     for number, lecture in enumerate(lectures.LECTURES, 1):
         list_some(f"{number}. {lecture.title}", lecture.labs)
@@ -81,9 +83,8 @@ def list_some(title: str, names: list[str]) -> None:
 @click.option("--answer", "unfold", is_flag=True, help="Show the answer, too.")
 @OWN
 @click.argument("name", metavar="ID", shell_complete=names)
-def show(name: str, lab_dir: tuple[str, ...], *, unfold: bool) -> None:
+def show(name: str, *, unfold: bool) -> None:
     """Show the question of a lab, the idea behind it, and what its control takes away; nothing is run."""
-    use(lab_dir)
     one = course.load(name)
     lines = [
         *card.question(name, one),
@@ -113,7 +114,6 @@ def run(
     image: str,
     seed: int,
     lecture: int | None,
-    lab_dir: tuple[str, ...],
     *,
     step: bool,
     hold: bool,
@@ -123,13 +123,12 @@ def run(
     as_json: bool,
 ) -> int:
     """Run labs; the exit status is 1 if one of them fails."""
-    use(lab_dir)
     labs = wanted(chosen, lecture)
     if not labs:
         raise UsageError("lab run", "no lab is named", "tinybox lab list; `all` runs every lab")
     pages = html_pages(html, [name for name, _ in labs]) if html else None
     prepare(image)
-    dialog = Dialog(step, hold, control, as_json)
+    dialog = lab_dialog.Dialog(step, hold, control, as_json)
     found = []
     for name, one in labs:
         result, prediction = dialog.perform(name, one, image=image, seed=seed)
@@ -168,12 +167,10 @@ def check(
     image: str,
     seed: int,
     lecture: int | None,
-    lab_dir: tuple[str, ...],
     *,
     as_json: bool,
 ) -> int:
     """Run every lab and its control; the exit status is 1 if a lab fails, or if its control does not fail."""
-    use(lab_dir)
     labs = wanted(chosen, lecture) or wanted(("all",), None)
     prepare(image)
     done: list[tuple[str, course.Pair]] = []
@@ -194,9 +191,8 @@ def check(
 @lab.command("new")
 @OWN
 @click.argument("name", metavar="NAME")
-def new(name: str, lab_dir: tuple[str, ...]) -> None:
+def new(name: str) -> None:
     """Write a lab of your own to begin with: a file NAME.py in the first --lab-dir, or in this directory."""
-    use(lab_dir)
     folder = next(iter(own_folders.directories()), os.getcwd())
     print(template.write(name, folder))
     print(f"Next: change it; tinybox lab check --lab-dir {shlex.quote(folder)} {name}")
@@ -216,4 +212,4 @@ def prepare(image: str) -> None:
     """Check that this host can run boxes, and that *image* is in the store; make a missing image from its recipe."""
     paths = Paths()
     host.read(paths.cache).check()
-    with_image(image, lambda: Store(paths.root).image(image))
+    pulling.with_image(image, lambda: Store(paths.root).image(image))

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.cli import completion, statuses
+from tinybox.cli import completion
 from tinybox.cli.before_run import warn_of_host_changes
-from tinybox.cli.commands import detached
 from tinybox.cli.run_command import declared, table_command
 from tinybox.cli.several import each
-from tinybox.container import control
-from tinybox.container import update as updating
-from tinybox.container.config import defaults, option_values
+from tinybox.container.config import defaults, exec_options, option_values
 from tinybox.container.config.options import OPTIONS
-from tinybox.container.monitor import starting
-from tinybox.container.process.handles import Handles
-from tinybox.container.records import host, naming
-from tinybox.container.records.paths import Paths
 from tinybox.errors import OptionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tinybox.container.process.detaching import Departure
 
 
 def several_names(offer: completion.Offer) -> Callable[[Any], Any]:
@@ -67,9 +56,16 @@ DETACH_KEYS = click.option(
 )
 SIGNAL = click.option("-s", "--signal", "signal_word", default="", metavar="SIGNAL", help="Send this signal.")
 
+
+def _create(image: str, command: list[str], options: dict[str, Any]) -> int:
+    from tinybox.cli.commands import detached
+
+    return detached.create(image, command, options)
+
+
 create = table_command(
     "create",
-    detached.create,
+    _create,
     "Make a container of IMAGE that will run COMMAND, and print its id; `tinybox start` starts it.",
 )
 
@@ -83,6 +79,8 @@ create = table_command(
 @click.option("--checkpoint-dir", "folder", default="", metavar="DIR", help="The checkpoint is in DIR.")
 def start(names: tuple[str, ...], *, detach_keys: str, checkpoint: str, folder: str, **how: bool) -> int:
     """Start containers that were created, or have stopped."""
+    from tinybox.cli.commands import detached
+
     if checkpoint:
         return detached.restore(names, checkpoint, folder, keys=detach_keys, **how)
     return detached.start(names, keys=detach_keys, **how)
@@ -95,52 +93,29 @@ def start(names: tuple[str, ...], *, detach_keys: str, checkpoint: str, folder: 
 @DETACH_KEYS
 def attach(name: str, *, no_stdin: bool, sig_proxy: bool, detach_keys: str) -> int:
     """Connect this terminal to a running container."""
+    from tinybox.cli.commands import detached
+
     return detached.attach_to(name, stdin=not no_stdin, proxy=sig_proxy, keys=detach_keys)
 
 
-# By hand, though `run` has options of these names: here they mean less, and their help says what is left.
-@click.command(name="exec", context_settings={"allow_interspersed_args": False})
-@click.option("-d", "--detach", is_flag=True, help="Leave the program running in the background.")
-@click.option("-i", "--interactive", is_flag=True, help="Pass stdin on.")
-@click.option("-t", "--tty", is_flag=True, help="Give the program a terminal.")
-@click.option("-u", "--user", metavar="USER[:GROUP]", help="Run as this user.")
-@click.option("-w", "--workdir", metavar="DIR", help="The directory to start in.")
-@click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable.")
-@click.option("--env-file", multiple=True, metavar="FILE", help="Read variables from a file.")
-@click.option("--privileged", is_flag=True, help="With all capabilities and without the seccomp filter.")
-@DETACH_KEYS
-@LIVING_NAME
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
-    """Run COMMAND in a running container, beside its first process."""
-    options["tty"] = options["tty"] and not options["detach"]  # with -d no process would read the terminal
-    if options["tty"] and options["interactive"] and os.isatty(0):
-        from tinybox.container.process import detaching
+def _exec(name: str, command: tuple[str, ...], **options: Any) -> int:
+    from tinybox.cli import execute as executing
 
-        execute = lambda departure: _execute(name, command, options, departure)  # noqa: E731
-        return detaching.in_owner(execute, options.get("detach_keys", ""), b"tinybox:exec")
-    return _execute(name, command, options)
+    given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    return executing.execute(name, list(command), {key: value for key, value in given.items() if value is not None})
 
 
-def _execute(name: str, command: tuple[str, ...], options: dict[str, Any], departure: Departure | None = None) -> int:
-    from tinybox.container import execute as executing
-
-    paths = Paths()
-    here = host.read(paths.cache)
-    here.check()
-    if options["tty"] and options["interactive"] and not os.isatty(0):
-        raise UsageError("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    out, err = (null, null) if options["detach"] else (1, 2)
-    stdin = 0 if options["interactive"] and not options["detach"] else null
-    handles = Handles((stdin, out, err), interactive=stdin == 0, watched=not options["detach"])
-    if departure is not None:
-        departure.area, handles.leaving = here.arguments, departure
-    with statuses.of_program(detached=options["detach"]):
-        ending = executing.execute(paths, here, name, command, options, handles)
-    if ending is not None and ending.complaint:
-        print(f"tinybox: {ending.complaint}", file=sys.stderr)
-    return 0 if ending is None else ending.status
+execute = click.Command(
+    "exec",
+    callback=_exec,
+    params=[
+        *(declared(option) for option in exec_options.OPTIONS),
+        click.Argument(["name"], metavar="CONTAINER", shell_complete=completion.running),
+        click.Argument(["command"], nargs=-1, required=True, type=click.UNPROCESSED),
+    ],
+    help="Run COMMAND in a running container, beside its first process.",
+    context_settings={"allow_interspersed_args": False},
+)
 
 
 @click.command()
@@ -149,6 +124,9 @@ def _execute(name: str, command: tuple[str, ...], options: dict[str, Any], depar
 @SIGNAL
 def stop(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int:
     """Stop containers: send the stop signal, and SIGKILL after some seconds."""
+    from tinybox.container import control
+    from tinybox.container.records.paths import Paths
+
     return each(names, lambda name: control.stop(Paths(), name, seconds, signal_word))
 
 
@@ -157,6 +135,9 @@ def stop(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int
 @click.option("-s", "--signal", "signal_word", default="KILL", metavar="SIGNAL", help="The signal (default KILL).")
 def kill(names: tuple[str, ...], signal_word: str) -> int:
     """Send a signal to the first process of containers."""
+    from tinybox.container import control
+    from tinybox.container.records.paths import Paths
+
     control.signal_number(signal_word)
     return each(names, lambda name: control.kill(Paths(), name, signal_word))
 
@@ -167,6 +148,10 @@ def kill(names: tuple[str, ...], signal_word: str) -> int:
 @SIGNAL
 def restart(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int:
     """Stop containers and start them again."""
+    from tinybox.container.monitor import starting
+    from tinybox.container.records import host
+    from tinybox.container.records.paths import Paths
+
     paths = Paths()
     here = host.read(paths.cache)
     here.check()
@@ -178,6 +163,9 @@ def restart(names: tuple[str, ...], seconds: float | None, signal_word: str) -> 
 @LIVING_NAMES
 def wait(names: tuple[str, ...]) -> int:
     """Wait until containers have ended, and print the exit status of each."""
+    from tinybox.container import control
+    from tinybox.container.records.paths import Paths
+
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def waited(name: str) -> str:
@@ -191,6 +179,9 @@ def wait(names: tuple[str, ...]) -> int:
 @LIVING_NAMES
 def pause(names: tuple[str, ...]) -> int:
     """Freeze all processes of containers."""
+    from tinybox.container import control
+    from tinybox.container.records.paths import Paths
+
     return each(names, lambda name: control.pause(Paths(), name))
 
 
@@ -198,6 +189,9 @@ def pause(names: tuple[str, ...]) -> int:
 @LIVING_NAMES
 def unpause(names: tuple[str, ...]) -> int:
     """Resume paused containers."""
+    from tinybox.container import control
+    from tinybox.container.records.paths import Paths
+
     return each(names, lambda name: control.unpause(Paths(), name))
 
 
@@ -206,6 +200,9 @@ def unpause(names: tuple[str, ...]) -> int:
 @click.argument("new_name")
 def rename(name: str, new_name: str) -> None:
     """Give a container another name."""
+    from tinybox.container import control
+    from tinybox.container.records.paths import Paths
+
     control.rename(Paths(), name, new_name)
 
 
@@ -215,6 +212,10 @@ def rename(name: str, new_name: str) -> None:
 @click.option("-v", "--volumes", is_flag=True, help="Remove their anonymous volumes, too.")
 def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
     """Remove containers and all their files."""
+    from tinybox.container import control
+    from tinybox.container.records import host, naming
+    from tinybox.container.records.paths import Paths
+
     paths = Paths()
     here = host.read(paths.cache)
     here.check()
@@ -227,6 +228,10 @@ def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
 @NAMES
 def update(names: tuple[str, ...], **options: str | None) -> int:
     """Change the limits of containers; on running containers they take effect at once."""
+    from tinybox.container import update as updating
+    from tinybox.container.records import host
+    from tinybox.container.records.paths import Paths
+
     paths = Paths()
     here = host.read(paths.cache)
     here.check()

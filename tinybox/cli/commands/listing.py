@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from tinybox.cli.formatting.options import filter_option, format_option, no_trunc_option, print_lines, quiet_option
 from tinybox.cli.formatting.table import Columns, Table
+from tinybox.cli.late import Late
 from tinybox.container.network import published_ports
 from tinybox.container.records.paths import Paths
-from tinybox.container.views import disk_usage, listing, network_inspection, units
+from tinybox.container.views import listing, units
 from tinybox.container.views.container_filters import KEYS, ContainerFilter
 from tinybox.container.views.listing import Listed
 from tinybox.container.views.status_text import status
 from tinybox.errors import printable
+
+if TYPE_CHECKING:
+    from tinybox.container.views import disk_usage, network_inspection
+else:
+    disk_usage = Late("tinybox.container.views.disk_usage")
+    network_inspection = Late("tinybox.container.views.network_inspection")
 
 USUAL = "ID Image Command RunningFor Status Ports Names"
 FIELDS = f"{USUAL} Size CreatedAt State Labels Label Mounts Networks LocalVolumes Platform"

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.late import Late
 from tinybox.container.records.paths import Paths
-from tinybox.container.views import inspection, listing, log_reader, units
+from tinybox.container.views import listing, log_reader, units
 from tinybox.errors import UsageError, printable
 from tinybox.text_values import is_whole
 
 if TYPE_CHECKING:
+    from tinybox.container.views import inspection
     from tinybox.container.views.listing import Listed
     from tinybox.container.views.log_reader import Entry
+else:
+    inspection = Late("tinybox.container.views.inspection")
 
 
 def line_count(text: str) -> int | None:

@@ -17,23 +17,31 @@ from tinybox.cli.formatting.options import (
     quiet_option,
 )
 from tinybox.cli.formatting.table import Columns, Table
+from tinybox.cli.late import Late
 from tinybox.cli.lazy_group import CommandGroup
-from tinybox.container import connections
 from tinybox.container.config import network_option
-from tinybox.container.network import definitions, making
-from tinybox.container.records import host
+from tinybox.container.network import definitions
 from tinybox.container.records.paths import Paths
-from tinybox.container.views import network_inspection, units
+from tinybox.container.views import units
 from tinybox.container.views.filter_values import PRUNE_KEYS, Filter, truth
 from tinybox.errors import StateError, UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tinybox.container import connections
+    from tinybox.container.network import making
     from tinybox.container.network.addresses import EndpointRequest
     from tinybox.container.network.definitions import Network
+    from tinybox.container.records import host
+    from tinybox.container.views import network_inspection
 
     Test = Callable[[Network], bool]
+else:
+    connections = Late("tinybox.container.connections")
+    making = Late("tinybox.container.network.making")
+    host = Late("tinybox.container.records.host")
+    network_inspection = Late("tinybox.container.views.network_inspection")
 
 USUAL = "ID Name Driver Scope"
 RAW = "network_id:ID name:Name driver:Driver scope:Scope"

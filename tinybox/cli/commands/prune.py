@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybox.build import cache
 from tinybox.cli.formatting.options import prune_filter_option
-from tinybox.container import pruning
+from tinybox.cli.late import Late
 from tinybox.container.config import option_values
-from tinybox.container.network import making
-from tinybox.container.pruning import Removed
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import units
 from tinybox.container.views.filter_values import PRUNE_KEYS, Filter, truth
@@ -24,8 +21,15 @@ from tinybox.images.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tinybox.build import cache
     from tinybox.build.cache import Item
+    from tinybox.container import pruning
+    from tinybox.container.network import making
     from tinybox.images.store import Image
+else:
+    cache = Late("tinybox.build.cache")
+    pruning = Late("tinybox.container.pruning")
+    making = Late("tinybox.container.network.making")
 
 CACHE_KEYS = ("id", "type", "until", "unused-for")
 DANGLING, UNUSED = "dangling images", "images without at least one container associated to them"
@@ -65,17 +69,17 @@ def prune(filters: tuple[str, ...], *, all_of_them: bool, force: bool, volumes_t
     _print(_removed(Paths(), matches, all_of_them=all_of_them, volumes_too=volumes_too))
 
 
-def _removed(paths: Paths, matches: Filter, *, all_of_them: bool, volumes_too: bool) -> dict[str, Removed]:
+def _removed(paths: Paths, matches: Filter, *, all_of_them: bool, volumes_too: bool) -> dict[str, pruning.Removed]:
     """Remove everything that is not used and matches; return what was removed, by docker's titles."""
     removed = {"Deleted Containers": pruning.containers(paths, matches if matches.values else None)}
-    removed["Deleted Networks"] = Removed(making.prune(paths, matches), 0)
+    removed["Deleted Networks"] = pruning.Removed(making.prune(paths, matches), 0)
     if volumes_too:
         removed["Deleted Volumes"] = pruning.volumes_of(
             paths, lambda volume: (all_of_them or volume.is_anonymous) and matches(volume)
         )
     removed["Deleted Images"] = pruning.images(paths, all_of_them=all_of_them, is_wanted=_of_images(matches))
     if not matches.values:
-        removed[""] = Removed([], cache.clear(Store(paths.root)))
+        removed[""] = pruning.Removed([], cache.clear(Store(paths.root)))
     return removed
 
 
@@ -83,7 +87,7 @@ def _of_images(matches: Filter) -> Callable[[Image], bool]:
     return lambda image: matches(ListedImage(image))
 
 
-def _print(removed: dict[str, Removed]) -> None:
+def _print(removed: dict[str, pruning.Removed]) -> None:
     for title, removal in removed.items():
         if removal.names:
             print(f"{title}:", *removal.names, "", sep="\n")
@@ -164,7 +168,7 @@ def prune_cache(keep: str, filters: tuple[str, ...], *, _all: bool, force: bool)
         if not _asked():
             return
     gone, freed = cache.prune(Store(Paths().root), matches, most)
-    _print({"Deleted build cache objects": Removed(gone, freed)})
+    _print({"Deleted build cache objects": pruning.Removed(gone, freed)})
 
 
 def _size(text: str) -> int:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from tinybox.seeing import book, keyboard
-from tinybox.seeing.page import Page
-from tinybox.seeing.replay import Replay, read
-from tinybox.seeing.text import Text, colours
+from tinybox.cli.late import Late
+
+if TYPE_CHECKING:
+    from tinybox.seeing import book, keyboard, page, text
+    from tinybox.seeing import replay as replaying
+else:
+    book = Late("tinybox.seeing.book")
+    keyboard = Late("tinybox.seeing.keyboard")
+    page = Late("tinybox.seeing.page")
+    replaying = Late("tinybox.seeing.replay")
+    text = Late("tinybox.seeing.text")
 
 
 @click.command()
@@ -23,15 +31,15 @@ def replay(trace: str, step: bool, key_steps: bool, html: str | None) -> int:
     """Show a run again from TRACE, written by `run --explain=json -o TRACE`; it needs no root, and runs nothing."""
     if html:
         with open(html, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
-            Replay(Page(out.write).show).run(read(trace))
+            replaying.Replay(page.Page(out.write).show).run(replaying.read(trace))
         return 0
     with contextlib.ExitStack() as stack:
         keys = None
         if step:
             keyboard.check("--step")
             keys = stack.enter_context(keyboard.Keyboard())
-        text = Text(_write, colour=colours(1), key_steps=key_steps)
-        whole = Replay(text.show, keys, key_steps=key_steps).run(read(trace))
+        shown = text.Text(_write, colour=text.colours(1), key_steps=key_steps)
+        whole = replaying.Replay(shown.show, keys, key_steps=key_steps).run(replaying.read(trace))
     return 0 if whole else 130
 
 

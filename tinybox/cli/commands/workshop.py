@@ -6,23 +6,28 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinybox.cli.late import Late
 from tinybox.cli.lazy_group import CommandGroup
-from tinybox.cli.pulling import with_image
-from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError, printable
 from tinybox.images.store import Store
-from tinybox.workshop import levels, student_folder
-from tinybox.workshop.student_folder import StudentFolder
 from tinybox.wrapping import columns, wrapped
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from tinybox.cli import pulling
+    from tinybox.container.records import host
+    from tinybox.workshop import levels, student_folder
+else:
+    student_folder = Late("tinybox.workshop.student_folder")
+    pulling = Late("tinybox.cli.pulling")
+    host = Late("tinybox.container.records.host")
+    levels = Late("tinybox.workshop.levels")
+
 IMAGE = "busybox"
 ENDLESS = 10_000  # columns: for a file, a sentence is one line
 DIRECTORY = click.option("--dir", "path", default=".", metavar="DIR", help="The student's directory (default: here).")
-MARKS = {student_folder.PASSED: "passed", student_folder.CHANGED: "changed since it passed", student_folder.OPEN: "-"}
 
 
 def numbers(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -50,7 +55,7 @@ def new(path: str) -> None:
     """
     paths = Paths()
     host.read(paths.cache).check()
-    made = with_image(IMAGE, lambda: student_folder.lay_out(path, Store(paths.root).image(IMAGE)))
+    made = pulling.with_image(IMAGE, lambda: student_folder.lay_out(path, Store(paths.root).image(IMAGE)))
     _say(f"{path}: {', '.join(made) or 'nothing is missing'}", "  ")
     print(f"Next: cd {path}; tinybox workshop show 1")
 
@@ -60,9 +65,14 @@ def new(path: str) -> None:
 def list_levels(path: str) -> None:
     """List the levels, and which of them have passed."""
     folder = _folder_or_none(path)
-    width = max(len(MARKS[folder.state(number)]) if folder else 1 for number in range(1, len(levels.ORDER) + 1))
+    marks = {
+        student_folder.PASSED: "passed",
+        student_folder.CHANGED: "changed since it passed",
+        student_folder.OPEN: "-",
+    }
+    width = max(len(marks[folder.state(number)]) if folder else 1 for number in range(1, len(levels.ORDER) + 1))
     for number, name in enumerate(levels.ORDER, 1):
-        mark = MARKS[folder.state(number)] if folder else "-"
+        mark = marks[folder.state(number)] if folder else "-"
         line = f"{number:2} {name:14} {mark:{width}} {levels.text(number)[0]}"
         print("\n".join(wrapped(line, columns(), " " * (width + 19))))
 
@@ -75,7 +85,7 @@ def show(number: int, path: str, *, unfold: bool) -> None:
     """Show what the kernel does, what there is to do, and which pages of the manual to read."""
     level = levels.load(number)
     if unfold:
-        shown = StudentFolder(path).unfold(number, len(level.hints))
+        shown = student_folder.StudentFolder(path).unfold(number, len(level.hints))
         for which, hint in enumerate(level.hints[:shown], 1):
             _say(f"Hint {which} of {len(level.hints)}: {hint}", "  ")
         return
@@ -100,7 +110,7 @@ def check(number: int | None, path: str) -> int:
     Without LEVEL, it is the first level that has not passed. The spare host consists of namespaces that end with the
     check; the files of the host are read-only in it.
     """
-    folder = StudentFolder(path)
+    folder = student_folder.StudentFolder(path)
     host.read(Paths().cache).check()
     number = folder.next() if number is None else number
     name, program = levels.file_name(number), folder.program(number)
@@ -128,8 +138,8 @@ def _say(text: str, indent: str = "", most: int = ENDLESS) -> None:
     print("\n".join(wrapped(text, columns(most), indent)))
 
 
-def _folder_or_none(path: str) -> StudentFolder | None:
+def _folder_or_none(path: str) -> student_folder.StudentFolder | None:
     try:
-        return StudentFolder(path)
+        return student_folder.StudentFolder(path)
     except UsageError:
         return None

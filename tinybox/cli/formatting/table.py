@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinybox.cli.formatting.functions import as_json
-from tinybox.cli.formatting.template import Template, unescaped
 from tinybox.errors import printable
+
+if TYPE_CHECKING:
+    from tinybox.cli.formatting.template import Template
 
 GAP, NARROWEST = 3, 10  # spaces between two columns, and the least width of a column; as in docker's tables
 
@@ -44,21 +45,46 @@ class Table:
         self._json = style == "json"
         self.is_table = style in ("", "table") or style.startswith("table ")
         text = style.removeprefix("table").strip() if self.is_table else style
-        text = text or "\t".join(f"{{{{.{name}}}}}" for name in usual.split())
-        self._template = Template(unescaped(text), in_cells=self.is_table)
+        self._usual = usual.split() if self.is_table and not text else []
+        self._template = None if self._usual or self._json else _template(text, in_cells=self.is_table)
 
     def lines(self, things: Iterable[Any]) -> list[str]:
         """Return the lines to print for *things*, one or more for each; a table begins with its headings."""
+        if self._usual:
+            headings = [self._columns[name][0] for name in self._usual]
+            values = [(name, self._columns[name][1]) for name in self._usual]
+            return in_columns([headings, *([_cell(name, value(thing)) for name, value in values] for thing in things)])
         rows = [Row(self._columns, thing) for thing in things]
-        if self._json:
+        if self._template is None:
+            from tinybox.cli.formatting.functions import as_json
+
             return [as_json(row) for row in rows]
         texts = [self._template.render(row) for row in rows]
-        return aligned([self._headings(), *texts]) if self.is_table else texts
+        if not self.is_table:
+            return texts
+        lines = [self._template.render(self._headings()), *texts]
+        return in_columns([[printable(cell) for cell in line.split("\t")] for line in lines])
 
-    def _headings(self) -> str:
+    def _headings(self) -> dict[str, Any]:
         headings: dict[str, Any] = {name: heading for name, (heading, _) in self._columns.items()}
         headings.update({name: _heading for name, (heading, _) in self._columns.items() if not heading})
-        return self._template.render(headings)
+        return headings
+
+
+def _template(text: str, *, in_cells: bool) -> Template:
+    """Return the template *text*; its module is loaded only here: the usual table needs none."""
+    from tinybox.cli.formatting.template import Template, unescaped
+
+    return Template(unescaped(text), in_cells=in_cells)
+
+
+def _cell(name: str, value: Any) -> str:
+    """Return the *value* of the column *name* as a template prints it."""
+    if not isinstance(value, str):
+        from tinybox.cli.formatting.functions import null, shown
+
+        value = null(name) if value is None else shown(value)
+    return printable(value)
 
 
 def _heading(word: str) -> str:
@@ -66,11 +92,8 @@ def _heading(word: str) -> str:
     return word
 
 
-def aligned(lines: list[str]) -> list[str]:
-    """Return *lines*, whose cells are separated by tabs, with aligned columns."""
-    rows = [[printable(cell) for cell in line.split("\t")] for line in lines]
+def in_columns(rows: list[list[str]]) -> list[str]:
+    """Return *rows* of cells as lines with aligned columns."""
     widths = [max(len(row[place]) for row in rows if len(row) > place) for place in range(max(map(len, rows)))]
-    return [
-        "".join(cell.ljust(max(width + GAP, NARROWEST)) for cell, width in zip(row, widths, strict=False)).rstrip()
-        for row in rows
-    ]
+    widths = [max(width + GAP, NARROWEST) for width in widths]
+    return ["".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tinybox.build import run_options
 from tinybox.container.config import (
+    device_option,
     life,
     mount_option,
     network_checks,
@@ -49,13 +50,13 @@ def _mount(text: str) -> object:
 _EACH: dict[str, Callable[[str], object]] = {  # options that are lists: each value alone
     "cap_add": _capability,
     "cap_drop": _capability,
-    "device_cgroup_rule": option_values.device_rule,
+    "device_cgroup_rule": device_option.device_rule,
     "mount": _mount,
     "network": network_option.fields,
     "publish": port_option.parsed,
     "sysctl": _sysctl,
     "tmpfs": mount_option.tmpfs,
-    "ulimit": option_values.ulimit,
+    "ulimit": device_option.ulimit,
     "volume": mount_option.volume,
 }
 _WHOLE: dict[str, Callable[[Any], object]] = {

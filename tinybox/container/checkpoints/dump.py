@@ -17,7 +17,7 @@ from tinybox.linux.signals import signal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.checkpoints.messages import Value
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
 NETWORK = "extRootNetNS"  # the key of the network namespace in criu's images; runc has the same
 HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # they wait until the dump is complete

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NamedTuple
 
-    from tinybox.container.records.spec import Mount, Spec
+    from tinybox.container.records.spec_types import Mount, Spec
     from tinybox.linux.proc import Mount as LivingMount
 
     class File(NamedTuple):

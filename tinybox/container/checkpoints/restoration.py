@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.checkpoints.files import Notes
     from tinybox.container.planning.task import Task
-    from tinybox.container.records.spec import Mount
+    from tinybox.container.records.spec_types import Mount
 
 RESTORED, CONSOLE = "post-restore", "orphan-pts-master"  # notices of criu
 

@@ -22,9 +22,8 @@ import os
 import stat
 
 from tinybox.container.checkpoints import outside
-from tinybox.container.planning import cgroups, network, program, root_filesystem, streams
+from tinybox.container.planning import cgroups, joining, network, program, root_filesystem, streams
 from tinybox.container.planning import mounts as planned_mounts
-from tinybox.container.planning.planner import join_step, open_namespaces
 from tinybox.container.planning.task import layers_of
 from tinybox.container.process import child, spawn
 from tinybox.container.process.plan import Plan, Step
@@ -37,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.checkpoints.restoration import Restoration
     from tinybox.container.planning.task import Task
-    from tinybox.container.records.spec import Mount
+    from tinybox.container.records.spec_types import Mount
 
 LATE = "memory."  # these limits are set when criu has ended: it is in the group, and needs more memory than most boxes
 
@@ -73,7 +72,7 @@ def plan(restoration: Restoration) -> Plan:
         *network.reserve(task),
         cgroups.make_group(task),
         cgroups.open_group(task),
-        *open_namespaces(task),
+        *joining.open_namespaces(task),
         *planned_mounts.parent_steps(task),
         *streams.pipes(task),
         Step("criu", "Make a socket to criu, and open what the processes inherit", "criu(8)", restoration.prepare),
@@ -117,7 +116,7 @@ def _inside(restoration: Restoration) -> list[Step]:
              handles),
     ]  # fmt: skip
     if "network" in task.joined:
-        steps.append(join_step(task, "network"))
+        steps.append(joining.join(task, "network"))
     steps += program.join_keyring(task, new=True)
     if "cgroup" in task.new:
         says = "Make this control group the root of the control groups that the box sees"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.config.options import Options
     from tinybox.container.config.request import Request
-    from tinybox.container.records.spec import Process, Spec
+    from tinybox.container.records.spec_types import Process, Spec
 
 _AS_WRITTEN = tuple(  # options that inspect shows as they were written; see asked.py
     "user pid ipc uts network cgroupns userns cap_add cap_drop security_opt group_add device device_cgroup_rule "
@@ -140,7 +140,9 @@ def _process(request: Request) -> Process:
         if rows or columns:  # docker's client sends the size, too: HostConfig.ConsoleSize
             process["consoleSize"] = {"height": rows, "width": columns}
     if options.get("ulimit"):
-        process["rlimits"] = [option_values.ulimit(text) for text in options["ulimit"]]
+        from tinybox.container.config import device_option
+
+        process["rlimits"] = [device_option.ulimit(text) for text in options["ulimit"]]
     return process
 
 
@@ -185,8 +187,12 @@ def _annotations(request: Request) -> dict[str, str]:
         annotations[spec.VOLUMES_FROM] = json.dumps(options["volumes_from"])
     if options.get("rm"):
         annotations[spec.REMOVE] = "true"
+        if "ready_mounts" not in options:  # of a build, whose files become a layer
+            annotations[spec.VOLATILE] = "true"
     if any("image" in text for text in options.get("mount") or ()):
-        annotations |= mounts.of_images(request)
+        from tinybox.container.config import user_mounts
+
+        annotations |= user_mounts.of_images(request)
     return annotations | _labels(request) | _own_annotations(options)
 
 

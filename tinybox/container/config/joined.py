@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
 # The mounts that come with a namespace: their sources are in the root of the other container
 _MOUNTS = {**dict.fromkeys(ETC, "network"), "/dev/shm": "ipc"}

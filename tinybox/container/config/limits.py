@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tinybox.container.config.options import Options
     from tinybox.container.config.request import Request
     from tinybox.container.records.host import Host
-    from tinybox.container.records.spec import Device
+    from tinybox.container.records.spec_types import Device
 
 MEMORY_LEAST = 6 << 20  # bytes, as in docker; tinybox's init fits into it
 _DENY_ALL = {"allow": False, "access": "rwm"}
@@ -36,11 +36,15 @@ def _per_device(options: Options) -> dict[str, list[dict[str, int]]]:
     lists = {f"throttle{way.title()}{unit}Device": f"device-{way}-{unit.lower()}"
              for unit in ("Bps", "IOPS") for way in ("read", "write")}  # fmt: skip
     lists["weightDevice"] = "blkio-weight-device"
-    made = {
-        name: [option_values.throttle(option, text) for text in options.get(option.replace("-", "_")) or ()]
-        for name, option in lists.items()
+    given = {name: option for name, option in lists.items() if options.get(option.replace("-", "_"))}
+    if not given:
+        return {}
+    from tinybox.container.config import device_option
+
+    return {
+        name: [device_option.throttle(option, text) for text in options[option.replace("-", "_")]]
+        for name, option in given.items()
     }
-    return {name: rows for name, rows in made.items() if rows}
 
 
 def limits(options: Options, here: Host, former: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -100,7 +104,11 @@ def _device_rules(request: Request, nodes: list[tuple[Device, str]]) -> list[dic
         {"allow": True, "type": node["type"], "major": node["major"], "minor": node["minor"], "access": access}
         for node, access in nodes
     ]
-    ruled = [option_values.device_rule(text) for text in request.options.get("device_cgroup_rule") or ()]
+    ruled = []
+    if request.options.get("device_cgroup_rule"):
+        from tinybox.container.config import device_option
+
+        ruled = [device_option.device_rule(text) for text in request.options["device_cgroup_rule"]]
     return [_DENY_ALL, *(dict(rule) for rule in device_rules.DEFAULT_DEVICES), *requested, *ruled]
 
 

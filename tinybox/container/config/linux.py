@@ -7,7 +7,7 @@ import os
 from tinybox.container.config import limits, option_values, security_option
 from tinybox.container.config.request import NAMESPACES
 from tinybox.errors import HostError, UsageError
-from tinybox.isolation import capabilities, idmap
+from tinybox.isolation import capabilities
 from tinybox.isolation.cgroups import group
 from tinybox.linux import quick_json as json
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.config.request import Request
-    from tinybox.container.records.spec import Device, Linux, Namespace
+    from tinybox.container.records.spec_types import Device, Linux, Namespace
 
 MASKED = (
     "/proc/asound /proc/acpi /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list "
@@ -46,8 +46,10 @@ def linux(request: Request) -> Linux:
         "readonlyPaths": [] if request.privileged or asked.open_paths else READONLY,
     }
     if private_users:
+        from tinybox.isolation.allotment import FIRST, RANGE
+
         # The final range is chosen when the container gets its directory in the store; see id_ranges.py.
-        wanted["uidMappings"] = wanted["gidMappings"] = [{"containerID": 0, "hostID": idmap.FIRST, "size": idmap.RANGE}]
+        wanted["uidMappings"] = wanted["gidMappings"] = [{"containerID": 0, "hostID": FIRST, "size": RANGE}]
     sysctls = dict(
         option_values.pair("sysctl", text, "=", "write NAME=VALUE") for text in request.options.get("sysctl") or ()
     )
@@ -109,49 +111,15 @@ def _refuse_mode(key: str, mode: str) -> None:
 
 
 def _devices(request: Request) -> list[tuple[Device, str]]:
-    requested = [option_values.device(text) for text in request.options.get("device") or ()]
+    if not (request.options.get("device") or request.privileged):
+        return []
+    from tinybox.container.config import device_option
+
+    requested = [device_option.device(text) for text in request.options.get("device") or ()]
     if request.privileged:
-        requested += [(option_values.device_node(path, path, "--privileged"), "rwm") for path in host_devices("/dev")]
+        nodes = device_option.host_devices("/dev")
+        requested += [(device_option.device_node(path, path, "--privileged"), "rwm") for path in nodes]
     return requested
-
-
-def host_devices(folder: str) -> list[str]:
-    """Return the device nodes below *folder*; see mknod(2).
-
-    Of /dev, the directories for terminals and shared memory and the standard devices are left out.
-    """
-    skipped = (
-        "pts",
-        "shm",
-        "mqueue",
-        "fd",
-        ".udev",
-        "console",
-        "ptmx",
-        "tty",
-        "null",
-        "zero",
-        "full",
-        "random",
-        "urandom",
-    )
-    found = []
-    for entry in os.scandir(folder):
-        if entry.is_symlink() or (folder == "/dev" and entry.name in skipped):
-            continue
-        if entry.is_dir():
-            found += host_devices(entry.path)
-        elif not entry.is_file():
-            found.append(entry.path)
-    return sorted(path for path in found if _is_device(path))
-
-
-def _is_device(path: str) -> bool:
-    try:
-        option_values.device_node(path, path, "")
-    except UsageError:
-        return False
-    return True
 
 
 def _checked_sysctl(request: Request, name: str, value: str) -> str:

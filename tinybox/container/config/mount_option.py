@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.container.records.spec import Mount
+    from tinybox.container.records.spec_types import Mount
 
     Fields = dict[str, Any]  # the keys of --mount under their first names; those in _SEVERAL are lists of text
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinybox.container.network.addresses import EndpointRequest
     from tinybox.container.network.definitions import Network
     from tinybox.container.network.published_ports import Port
-    from tinybox.container.records.spec import Mount
+    from tinybox.container.records.spec_types import Mount
 
 _OF_FIRST = {"address": "ip", "address6": "ip6", "mac": "mac_address", "link_local": "link_local_ip"}
 ETC = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf"}

@@ -1,4 +1,4 @@
-"""Parse the values of docker's options: sizes, numbers, -e, --ulimit, --device; for mounts see mount_option.py.
+"""Parse the values of docker's options: sizes, numbers, -e; device_option.py and mount_option.py have others.
 
 Each function takes text, and returns a value or raises a UsageError that names the option.
 """
@@ -6,16 +6,11 @@ Each function takes text, and returns a value or raises a UsageError that names 
 from __future__ import annotations
 
 import os
-import stat
 
 from tinybox.errors import UsageError
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from tinybox.container.records.spec import Device, Rlimit
 
 _LARGEST = (1 << 63) - 1  # bytes; the kernel and docker count in signed numbers of 64 bits
 TIME_MOST = 1 << 31  # seconds to wait for an end; docker's numbers have 32 bits there
@@ -120,72 +115,6 @@ def _ranges(option: str, text: str, kind: str) -> list[tuple[int, int]]:
     return found
 
 
-def ulimit(text: str) -> Rlimit:
-    """Return ``nofile=1024:2048`` as an OCI rlimit; -1 or ``unlimited`` means no limit; see getrlimit(2)."""
-    name, values = pair("ulimit", text, "=", "write nofile=1024 or nofile=1024:2048")
-    soft, _, hard = values.partition(":")
-    kind = f"RLIMIT_{name.upper()}"
-    from tinybox.isolation import rlimits
-
-    rlimits.number(kind)
-    low, high = _limit(text, soft), _limit(text, hard or soft)
-    if (low % (1 << 64)) > (high % (1 << 64)):
-        raise UsageError(f"--ulimit {text}", "the soft limit is above the hard one")
-    return {"type": kind, "soft": low, "hard": high}
-
-
-def _limit(text: str, word: str) -> int:
-    return -1 if word == "unlimited" else whole("ulimit", word, -1, (1 << 63) - 1) if word else _no_limit(text)
-
-
-def _no_limit(text: str) -> int:
-    raise UsageError(f"--ulimit {text}", "names no limit", "write nofile=1024")
-
-
-def device(text: str) -> tuple[Device, str]:
-    """Return ``SRC[:DST[:rwm]]`` as a device of the container, and the access that its control group allows."""
-    source, _, rest = text.partition(":")
-    destination, _, access = rest.partition(":")
-    if destination and not destination.startswith("/"):
-        destination, access = "", destination
-    if not set(access) <= set("rwm"):
-        raise UsageError(f"--device {text}", f"access {access!r} is not made of r, w and m")
-    return device_node(source, destination or source, f"--device {text}"), access or "rwm"
-
-
-def device_rule(text: str) -> dict[str, Any]:
-    """Return ``c 42:* rwm`` as an OCI rule that allows it; see cgroup-v1/devices in the kernel's documentation."""
-    cure = "write the type (a, b or c), the numbers, and the access (letters of rwm): 'c 42:* rwm'"
-    kind, numbers, access = [*text.split(), "", "", ""][:3]
-    pair = numbers.split(":")
-    sound = len(pair) == 2 and all(word == "*" or is_whole(word) for word in pair)
-    if len(text.split()) != 3 or kind not in ("a", "b", "c") or not sound or not set(access) <= set("rwm"):
-        raise UsageError(f"--device-cgroup-rule {text}", "is no rule", cure)
-    major, minor = (-1 if word == "*" else int(word) for word in pair)
-    if major >= 1 << 12 or minor >= 1 << 20:
-        raise UsageError(f"--device-cgroup-rule {text}", "has numbers that no device has; see makedev(3)")
-    return {"allow": True, "type": kind, "major": major, "minor": minor, "access": access}
-
-
-def device_node(source: str, destination: str, option: str) -> Device:
-    """Return the host's device *source* as a device of the container at *destination*; see mknod(2)."""
-    try:
-        info = os.stat(source)
-    except OSError as error:
-        raise UsageError(option, f"{source}: {error.strerror}") from error
-    if not (stat.S_ISCHR(info.st_mode) or stat.S_ISBLK(info.st_mode)):
-        raise UsageError(option, f"{source} is not a device")
-    return {
-        "path": destination,
-        "type": "c" if stat.S_ISCHR(info.st_mode) else "b",
-        "major": os.major(info.st_rdev),
-        "minor": os.minor(info.st_rdev),
-        "fileMode": stat.S_IMODE(info.st_mode),
-        "uid": info.st_uid,
-        "gid": info.st_gid,
-    }
-
-
 def domain_name(option: str, text: str) -> str | None:
     """Return *text*, which becomes a part of a line of /etc/hosts; None if it is empty."""
     if len(text) > 64 or " " in text or not (text or "-").isprintable():
@@ -199,19 +128,6 @@ def cgroup_parent(option: str, text: str) -> str | None:
     if (text and not parts) or "." in parts or ".." in parts or not text.isprintable():
         raise UsageError(f"--{option} {text}", "is not a path of a control group", "a path such as /web or web/batch")
     return "/".join(parts) or None
-
-
-def throttle(option: str, text: str) -> dict[str, int]:
-    """Return ``/dev/sda:1m`` as OCI's throttle (bytes or operations a second) or weight, with the device's numbers."""
-    path, number_of = pair(option, text, ":", "write /dev/sda:1m" if option.endswith("-bps") else "write /dev/sda:100")
-    node = device_node(path, path, f"--{option} {text}")
-    if node["type"] != "b":
-        raise UsageError(f"--{option} {text}", f"{path} is not a block device")
-    device = {"major": node["major"], "minor": node["minor"]}
-    if option == "blkio-weight-device":
-        return {**device, "weight": whole(option, number_of, 10, 1000)}
-    rate = size(option, number_of) if option.endswith("-bps") else whole(option, number_of, 0, (1 << 64) - 1)
-    return {**device, "rate": rate}
 
 
 def swappiness(option: str, text: str) -> int | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tinybox.container.config.options import Options
     from tinybox.container.network.definitions import Network
     from tinybox.container.records.host import Host
-    from tinybox.container.records.spec import Mount
+    from tinybox.container.records.spec_types import Mount
 
 NAMESPACES = {"uts": "uts", "pid": "pid", "ipc": "ipc", "network": "network", "cgroupns": "cgroup", "userns": "user"}
 DEFAULT_MODES = {"userns": "host"}

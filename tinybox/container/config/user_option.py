@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tinybox.container.records.spec import User
+    from tinybox.container.records.spec_types import User
 
 MOST = (1 << 31) - 1  # the largest number, as in docker; the kernel's largest is near 2**32
 _MOST_BYTES = 1 << 20  # of each file, enough for 15000 users; a box may have put a sparse file of any size there
@@ -36,7 +36,7 @@ def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
     if is_whole(name) and is_whole(group_name):
         uid, gid = _number("--user", text, name), _number("--user", text, group_name)
         return _user(uid, gid), home(uid, layers)
-    users, groups = _table(layers, "/etc/passwd", 7), _table(layers, "/etc/group", 4)
+    users, groups = _tables(layers, ("/etc/passwd", 7), ("/etc/group", 4))
     row = _row(users, name or "0")
     if row is None and not is_whole(name) and name:
         raise UsageError(f"--user {text}", f"no user {name} in the image's /etc/passwd")
@@ -107,24 +107,33 @@ def _row(table: list[list[str]], word: str) -> list[str] | None:
 
 
 def _table(layers: Sequence[str], path: str, width: int) -> list[list[str]]:
-    """Return the lines of *path* in what *layers* come to; no link leads out of it; see merged.py.
+    """Return the lines of one file, as `_tables` does."""
+    return _tables(layers, (path, width))[0]
 
-    The image's author may have written anything: a line with fewer fields than *width*, or with numbers that no user or
-    group can have, is skipped, as in the C library. The last field may be missing.
+
+def _tables(layers: Sequence[str], *wanted: tuple[str, int]) -> list[list[list[str]]]:
+    """Return the lines of each path in what *layers* come to; no link leads out of it; see merged.py.
+
+    The image's author may have written anything: a line with fewer fields than the width beside the path, or with
+    numbers that no user or group can have, is skipped, as in the C library. The last field may be missing.
     """
     try:
         image = merged.Merged(layers)
     except PermissionError:
         if os.geteuid() != 0:  # a dry run without root: only numbers can be resolved
-            return []
+            return [[] for _ in wanted]
         raise
     with image:
-        try:
-            fd = image.open(path.encode())
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise TinyboxError(path, f"cannot be looked up in the box: {error.strerror}") from error
+        return [_lines(image, path, width) for path, width in wanted]
+
+
+def _lines(image: merged.Merged, path: str, width: int) -> list[list[str]]:
+    try:
+        fd = image.open(path.encode())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise TinyboxError(path, f"cannot be looked up in the box: {error.strerror}") from error
     try:
         return [*_rows(fd, path, width)]
     finally:

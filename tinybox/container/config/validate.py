@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.container.records.spec import Process, Spec
+    from tinybox.container.records.spec_types import Process, Spec
 
 RANGES = {
     "int32": (-(2**31), 2**31 - 1),

@@ -9,9 +9,9 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from tinybox.container.config import signal_option
 from tinybox.errors import UsageError
 from tinybox.linux import quick_json as json
+from tinybox.linux.signal_names import signal_named
 from tinybox.text_values import is_whole
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def set_user(config: Config, text: str) -> None:
 
 def set_stop_signal(config: Config, text: str) -> None:
     """Set the signal that `stop` sends; ValueError: there is no such signal."""
-    if not signal_option.signal_named(text):
+    if not signal_named(text):
         raise ValueError(f"{text} is not a signal: kill -l lists them")
     config["StopSignal"] = text
 

@@ -17,7 +17,7 @@ from tinybox.container.config import user_option
 from tinybox.container.files import change_instructions as changes
 from tinybox.container.files import mount_placeholders, view
 from tinybox.container.records import events, naming, spec, state
-from tinybox.errors import HostError, report
+from tinybox.errors import HostError, StateError, report
 from tinybox.images import intake
 from tinybox.images.archives import layers
 from tinybox.images.archives.metadata import XATTR
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
     Told = Callable[[str], None]
 
@@ -93,6 +93,27 @@ def _config(image: dict[str, Any], config: Spec) -> dict[str, Any]:
 
 
 @contextmanager
+def frozen(paths: Paths, container: str, reason: str) -> Iterator[None]:
+    """Keep a running container frozen while the caller works on it; a container that is paused already stays paused.
+
+    StateError at the end: another command has thawed or ended it meanwhile, so the caller may have read some files
+    before a change and others after it.
+    """
+    with freezing.Freezer(paths, container) as freezer:
+        freezes = not freezer.is_frozen()
+        try:
+            if freezes:
+                freezer.freeze(reason)
+            yield
+            if not freezer.is_frozen():
+                cause = f"another command has thawed or ended it during the {reason}"
+                raise StateError(f"container {container[:12]}", cause, "try again")
+        finally:
+            if freezes:
+                freezer.thaw()
+
+
+@contextmanager
 def held(paths: Paths, container: str, *, pause: bool) -> Iterator[None]:
     """Keep a container unchanged: freeze a running one if *pause* is true, hold the lock of one that does not run."""
     if view.seen(paths, container).get("status") != state.RUNNING:
@@ -105,7 +126,7 @@ def held(paths: Paths, container: str, *, pause: bool) -> Iterator[None]:
     if pause and not freezing.group(paths, container).hierarchies.roots():
         report(HostError(f"container {container[:12]}", "goes on during the commit: this user has no freezer"))
         pause = False
-    with freezing.frozen(paths, container, "commit") if pause else nullcontext():
+    with frozen(paths, container, "commit") if pause else nullcontext():
         yield
 
 

@@ -11,9 +11,9 @@ import os
 import time
 from contextlib import contextmanager
 
-from tinybox.container import control
 from tinybox.container.process.run_in_child import RunInChild
 from tinybox.container.records import naming, spec, state
+from tinybox.container.running import Running
 from tinybox.container.storage import mounted_volumes
 from tinybox.errors import DamagedError, StateError
 from tinybox.isolation import idmap, mounts, overlay, rootfs, subpath
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Mount, Spec
+    from tinybox.container.records.spec_types import Mount, Spec
     from tinybox.container.records.state import Record
     from tinybox.container.records.state_file import State
 
@@ -46,7 +46,7 @@ def visit(
     now = seen(paths, container)
     if now.get("status") == state.RUNNING:
         with (
-            control.Running(paths, container, now),
+            Running(paths, container, now),
             RunInChild(lambda: act(_enter(now["pid"], mounted)), not_mine) as child,
         ):
             yield child

@@ -10,10 +10,10 @@ import os
 import select
 import signal
 
-from tinybox.container import control
 from tinybox.container.monitor import attach_protocol
 from tinybox.container.process import detaching
 from tinybox.container.records import events
+from tinybox.container.running import running
 from tinybox.errors import StateError
 from tinybox.isolation import terminal
 
@@ -131,7 +131,7 @@ class AttachSession:
                 self.size()
             elif number not in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG):
                 try:
-                    with control.running(self.paths, self.container) as target:
+                    with running(self.paths, self.container) as target:
                         target.send(number)
                 except StateError:
                     return

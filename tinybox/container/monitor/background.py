@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from tinybox.container import lifecycle
 from tinybox.container.config import joined
 from tinybox.container.config.restart_policy import Policy
-from tinybox.container.monitor import attach_protocol, health
+from tinybox.container.monitor import attach_protocol, health, resting
 from tinybox.container.monitor.log import opened, target_of
 from tinybox.container.monitor.stream_hub import StreamHub
 from tinybox.container.process import wait_loop
@@ -167,6 +167,8 @@ def watch(watching: WaitLoop, container: Container, streams: StreamHub) -> None:
     check = health.Check.of(container)
     if check is not None:
         check.attend(watching)
+    if not STRANGERS.get():  # the memory of a Python program that uses tinybox as a library is not for a disk
+        resting.plan(watching, container.bundle)
     streams.watch(watching)
     if check is not None:
         check.close()

@@ -87,6 +87,9 @@ class OwnStreams(StreamHub):
         self.departure.area = self.container.host.arguments
         self.departure.told = lambda: self.container.emit("detach")
         self.departure.go()
+        from tinybox.container.monitor import resting  # late: it is only needed here
+
+        resting.plan(self.watching, self.container.bundle)
 
     def _break(self, kind: bytes) -> None:
         """Close the container's stream of this *kind*, because the user's one takes no more of it."""

@@ -134,20 +134,21 @@ class Check:
             container = self.container
             container.cgroup.join(os.getpid(), unified=unified)
             own_memory.set_title(b"tinybox:check", container.host.arguments)
-            from tinybox.container import control, execute
+            from tinybox.container import execute
             from tinybox.container.process import spawn
             from tinybox.container.process.handles import Handles
+            from tinybox.container.running import running
 
             os.dup2(writing, 1)
             os.dup2(writing, 2)
-            with control.running(container.paths, container.id) as target, wait_loop.Signals() as signals:
-                running = execute.Execution(container.paths, container.host, target, self.test, {}, Handles())
-                running.start_in_group()
-                ended = select.select([running.handles.pidfd], [], [], self.timeout)[0]
+            with running(container.paths, container.id) as target, wait_loop.Signals() as signals:
+                check = execute.Execution(container.paths, container.host, target, self.test, {}, Handles())
+                check.start_in_group()
+                ended = select.select([check.handles.pidfd], [], [], self.timeout)[0]
                 if not ended:
-                    spawn.kill(running.handles)
+                    spawn.kill(check.handles)
                     os.kill(os.getpid(), signal.SIGKILL)
-                status = wait_loop.watch(running, signals).status
+                status = wait_loop.watch(check, signals).status
         except Exception as error:  # noqa: BLE001  any error becomes the output of the check
             os.write(writing, str(error).encode())
         finally:

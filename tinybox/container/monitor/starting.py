@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.container import control, launch
+from tinybox.container import control, owning
 from tinybox.container.monitor import background
 from tinybox.container.records import events, naming
 
@@ -20,7 +20,7 @@ def start(paths: Paths, here: Host, word: str, before: Callable[[Container], Non
 
     *before* is called with it before its program starts. Raises NoSuchError, and what prevented the start.
     """
-    container = launch.owned(paths, here, word)
+    container = owning.owned(paths, here, word)
     if container is None:
         return False
     before(container)

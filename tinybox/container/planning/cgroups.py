@@ -8,24 +8,43 @@ from __future__ import annotations
 from tinybox.container.process import spawn
 from tinybox.container.process.plan import Step
 from tinybox.container.records import spec
-from tinybox.isolation.cgroups import device_filter, device_rules, limits
-from tinybox.isolation.cgroups.group import Cgroup, place
+from tinybox.isolation.cgroups import device_filter, device_rules
+from tinybox.isolation.cgroups.group import Cgroup, of_every_group, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
     from tinybox.container.records.host import Host
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
+    from tinybox.isolation.cgroups.group import Setting
+    from tinybox.isolation.cgroups.hierarchies import Hierarchies
     from tinybox.isolation.resctrl import ClassOfService
 
 
 def group(container: str, config: Spec, host: Host) -> Cgroup:
     """Return a container's control group, which need not exist yet: ``tinybox/ID`` in every hierarchy that it needs."""
     resources = config.get("linux", {}).get("resources", {})
-    needed = {"devices"} | {setting.controller for setting in limits.settings(resources, host.hierarchies)}
+    needed = {"devices"} | {setting.controller for setting in _settings(resources, host.hierarchies)}
     parent = config.get("annotations", {}).get(spec.CGROUP_PARENT, "")
     return Cgroup(place(container, parent), host.hierarchies, needed)
+
+
+def _has_limits(resources: Mapping[str, Any]) -> bool:
+    """Return whether OCI *resources* have a limit: the rules about devices, which each container has, are none."""
+    return bool(resources.keys() - {"devices"})
+
+
+def _settings(resources: Mapping[str, Any], hierarchies: Hierarchies) -> list[Setting]:
+    """Return the writes for *resources*; the table of limits is loaded only if there is one."""
+    if not _has_limits(resources):
+        return of_every_group(hierarchies)
+    from tinybox.isolation.cgroups import limits
+
+    return limits.settings(resources, hierarchies)
 
 
 def make(task: Task) -> list[Step]:
@@ -50,10 +69,12 @@ def make_group(task: Task) -> Step:
 def set_limits(task: Task) -> list[Step]:
     """Plan one step for each limit."""
     resources = task.linux.get("resources", {})
-    settings = limits.settings(resources, task.host.hierarchies)
-    task.warnings += limits.passed_over(resources)
+    if _has_limits(resources):
+        from tinybox.isolation.cgroups import limits
+
+        task.warnings += limits.passed_over(resources)
     steps = []
-    for setting in settings:
+    for setting in _settings(resources, task.host.hierarchies):
         says = f"Set the limit {setting.file} = {setting.value}"
         steps.append(Step(f"limit-{setting.file}", says, "cgroups(7)", task.cgroup.apply, setting))
     return steps
@@ -104,6 +125,15 @@ def class_of_service(task: Task) -> tuple[list[Step], list[Step]]:
 def join_class(service: ClassOfService, handles: Handles) -> None:
     """Put the child into the class of service; its later children are in it as well."""
     service.join(handles.pid)
+
+
+def oom_score(task: Task) -> list[Step]:
+    """Plan the process's OOM score, if config.json has ``process.oomScoreAdj``."""
+    score = task.process.get("oomScoreAdj")
+    if score is None:
+        return []
+    says = f"Set how likely the OOM killer ends the box's processes: {score}"
+    return [Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, task.handles, score)]
 
 
 def filter_devices(task: Task) -> list[Step]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
-    from tinybox.container.records.spec import Hook
+    from tinybox.container.records.spec_types import Hook
 
 _PARENTS = ("prestart", "createRuntime")
 

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
-    from tinybox.container.records.spec import Device, Mount
+    from tinybox.container.records.spec_types import Device, Mount
     from tinybox.isolation.idmap import IDMapping
 
     Maps = tuple[list[IDMapping], list[IDMapping]]
@@ -50,7 +50,7 @@ def parent_steps(task: Task) -> list[Step]:
             source = os.path.join(task.bundle, entry["source"])
             if _inside(task, entry, options) is not None:
                 continue  # the child binds it: a former mount may make it
-            if not os.path.lexists(source) and _is_of_volume_option(task, source):
+            if _is_of_volume_option(task, source) and not os.path.lexists(source):
                 says = f"Make the directory {source}, which -v names"
                 steps.append(Step(f"make{key}", says, "mkdir(2)", make_directory, source))
             says = f"Copy the mount at {source} as a detached mount"
@@ -121,12 +121,13 @@ def copy(handles: Handles, name: str, source: str, options: mounts.Options, maps
     For a source ``/proc/PID/root/...``, the copy is made in that process's mount namespace, because the kernel copies
     only mounts of the caller's namespace.
     """
-    userns = None if maps is None else root_filesystem.users(handles, *maps)
-    try:
-        handles.trees[name] = _copied(source, options, userns)
-    finally:
-        if userns is not None:
-            os.close(userns)
+    if maps is None:
+        handles.trees[name] = _copied(source, options, None)
+    else:
+        from tinybox.container.planning import users
+
+        with users.Namespace(handles, *maps) as userns:
+            handles.trees[name] = _copied(source, options, userns)
     if is_proc and files.file_system(handles.trees[name]) != files.PROC_SUPER_MAGIC:
         raise UsageError("mount on /proc", "covers /proc", "the box's /proc must be the kernel's")
 
@@ -150,7 +151,7 @@ def steps(task: Task) -> list[Step]:
         *root_filesystem.steps(task),
         *[_mount(task, key, entry) for key, entry in entries(task).items()],
         *_devices(task),
-        *streams.steps(task.process, task.handles, task.root, console=True),
+        *streams.steps(task.process, task.handles, task.new_root, console=True),
         *_readonly(task),
     ]
 
@@ -160,20 +161,25 @@ def _readonly(task: Task) -> list[Step]:
     return [
         Step(
             f"readonly{key}", f"Make {entry['destination']} read-only; all is made in it by now", "mount_setattr(2)",
-            mounts.make_readonly, task.root, _normal(entry["destination"]),
+            mounts.make_readonly, task.new_root, _normal(entry["destination"]),
         )
         for key, entry in entries(task).items()
-        if _is_readonly_later(task, entry, mounts.Options(entry.get("options", [])))
+        if entry.get("type") == "tmpfs" and _is_readonly_later(task, entry, mounts.Options(entry.get("options", [])))
     ]  # fmt: skip
 
 
 def _is_readonly_later(task: Task, entry: Mount, options: mounts.Options) -> bool:
     """Return whether a new file system is read-only only when the devices and mount points in it have been made."""
-    if entry.get("type") != "tmpfs" or options.bind or options.remount:
+    if (
+        entry.get("type") != "tmpfs"
+        or options.bind
+        or options.remount
+        or not options.attr_set & mount.MOUNT_ATTR_RDONLY
+    ):
         return False
     where = _normal(entry["destination"])
     last = [other for other in task.config.get("mounts", []) if _normal(other["destination"]) == where][-1]
-    return last is entry and bool(options.attr_set & mount.MOUNT_ATTR_RDONLY)
+    return last is entry
 
 
 def _inside(task: Task, entry: Mount, options: mounts.Options) -> bytes | None:
@@ -197,24 +203,24 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
     name = f"mount{key}"
     if options.remount:
         says = f"Change the mount at {destination}"
-        return Step(name, says, "mount_setattr(2)", mounts.remount, task.root, where, options)
+        return Step(name, says, "mount_setattr(2)", mounts.remount, task.new_root, where, options)
     source_inside = _inside(task, entry, options)
     if source_inside is not None:
         says = f"Bind {os.fsdecode(source_inside)} of the box at {destination}"
-        return Step(name, says, "open_tree(2)", mounts.bind_from_inside, task.root, where, source_inside, options)
+        return Step(name, says, "open_tree(2)", mounts.bind_from_inside, task.new_root, where, source_inside, options)
     if is_bind(entry, options) or _is_joined_proc(task, entry):
         says = f"Place the mount at {destination}"
-        return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.root)
+        return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.new_root)
     if kind == "cgroup":
         says = "Mount the box's own control group"
         if not task.host.hierarchies.roots():
             says = "Cover the control groups of the host: this box has none of its own"
         # Root of a new user namespace may mount it only in a cgroup namespace of its own.
         if "cgroup" not in task.new and ("cgroup" not in task.joined or "user" in task.new):
-            return Step(name, says, "cgroups(7)", visible_tree.bind_cgroups, task.root, where, task.cgroup, options)
+            return Step(name, says, "cgroups(7)", visible_tree.bind_cgroups, task.new_root, where, task.cgroup, options)
         return Step(
             name, says, "cgroups(7)", visible_tree.mount_cgroups,
-            task.root, where, task.host.hierarchies, task.cgroup.controllers, options,
+            task.new_root, where, task.host.hierarchies, task.cgroup.controllers, options,
         )  # fmt: skip
     label = task.linux.get("mountLabel")
     if label and kind in _LABELLED:
@@ -223,7 +229,7 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
     if _is_readonly_later(task, entry, options):
         options.attr_set &= ~mount.MOUNT_ATTR_RDONLY
     says = f"Make a new {kind} and place it at {destination}"
-    act = (mounts.mount_filesystem, task.root, where, os.fsencode(kind), source, options)
+    act = (mounts.mount_filesystem, task.new_root, where, os.fsencode(kind), source, options)
     return Step(name, says, "fsopen(2)", *act)
 
 
@@ -262,11 +268,12 @@ def _devices(task: Task) -> list[Step]:
     binds = task.userns or task.host.rootless
     says = f"{'Bind' if binds else 'Make'} the standard devices: null zero full random urandom tty"
     links = device_files.STANDARD_LINKS
+    act = device_files.bind_standard_devices if binds else device_files.make_standard_devices
     return [
         *listed,  # before the standard devices: one of these may be listed with another owner and mode
-        Step("devices", says, "open_tree(2)" if binds else "mknod(2)", make_standard_devices, task.root, binds),
+        Step("devices", says, "open_tree(2)" if binds else "mknod(2)", act, task.new_root),
         Step("links", "Make the symbolic links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
-             device_files.make_links, task.root, links),
+             device_files.make_links, task.new_root, links),
     ]  # fmt: skip
 
 
@@ -275,24 +282,16 @@ def _has_new_dev(task: Task) -> bool:
     return not on_dev or on_dev[-1].get("type") == "tmpfs"
 
 
-def make_standard_devices(root: bytes, userns: bool) -> None:
-    """Make the devices that every container has, or in a user namespace bind the host's; see null(4) and mknod(2)."""
-    for name, numbers in device_files.STANDARD_DEVICES.items():
-        path = b"/dev/" + name.encode()
-        if userns:
-            device_files.bind_device(root, path, f"/dev/{name}")
-        else:
-            device_files.make_device(root, path, "c", numbers, 0o666, (0, 0))
-
-
 def _device(task: Task, device: Device) -> Step:
     path, kind = device["path"].rstrip("/") or "/", device.get("type", "c")
     says = f"Make the device {path}"
     if (task.userns or task.host.rootless) and kind != "p":
-        return Step(f"device{path}", says, "open_tree(2)", device_files.bind_device, task.root, os.fsencode(path), path)
+        return Step(
+            f"device{path}", says, "open_tree(2)", device_files.bind_device, task.new_root, os.fsencode(path), path
+        )
     numbers = (device.get("major", 0), device.get("minor", 0))
     owner = (device.get("uid", 0), device.get("gid", 0))
     return Step(
         f"device{path}", says, "mknod(2)", device_files.make_device,
-        task.root, os.fsencode(path), kind, numbers, device.get("fileMode", 0o666) & 0o7777, owner,
+        task.new_root, os.fsencode(path), kind, numbers, device.get("fileMode", 0o666) & 0o7777, owner,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinybox.container.planning import seccomp
 from tinybox.container.process import child, init
 from tinybox.container.process.plan import Step
-from tinybox.linux import native_init, process, user_namespaces
+from tinybox.linux import process, user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,10 +38,19 @@ def filter_of_pid_1(task: Task, planned: init.Program, *, waits: bool) -> list[S
 
 
 def native(mode: str, handles: Handles) -> list[Step]:
-    """Plan the native init; see linux/native_init.py."""
+    """Plan the native init; see linux/machine_code/native_init.py."""
+    from tinybox.linux.machine_code import native_init
+
     content = native_init.program(forward=mode == init.FORWARD)
     says = "Make PID 1's program of 300 bytes, so that no file of the host is mapped there"
-    return [Step("native-init", says, "memfd_create(2)", init.make_native, handles, content)]
+    return [Step("native-init", says, "memfd_create(2)", make_native, handles, content)]
+
+
+def make_native(handles: Handles, content: bytes) -> None:
+    """Make the native init, an ELF file with this *content*, in sealed memory; see memfd_create(2)."""
+    from tinybox.linux.machine_code import native_init
+
+    handles.native = native_init.make(content)
 
 
 def is_native(task: Task, *, joins: bool) -> bool:

@@ -6,15 +6,14 @@ control group and clones the child; the child makes its mounts, changes its root
 
 from __future__ import annotations
 
-from tinybox.container.planning import cgroups, network, program, root_filesystem, streams
+from tinybox.container.planning import cgroups, labels, network, program, root_filesystem, streams
 from tinybox.container.planning import mounts as planned_mounts
-from tinybox.container.planning.task import layers_of
+from tinybox.container.planning.task import layers_of, made_by_clone
 from tinybox.container.process import child, init, spawn
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import (
-    idmap,
     mounts,
     namespaces,
     rootfs,
@@ -25,7 +24,6 @@ from tinybox.linux.signals import signal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.task import Task
-    from tinybox.container.process.handles import Handles
 
 
 def plan(task: Task) -> Plan:
@@ -51,7 +49,7 @@ def plan(task: Task) -> Plan:
         *network.reserve(task),
         *cgroups.make(task),
         *made,
-        *open_namespaces(task),
+        *_open_namespaces(task),
         *planned_mounts.parent_steps(task),
         *streams.pipes(task),
         *_make_child(task, inside, meanwhile, joined),
@@ -76,6 +74,14 @@ def _hooks(task: Task) -> tuple[list[Step], list[Step], list[Step]]:
     return hooks.outside(task), hooks.before_pivot(task), hooks.before_program(task)
 
 
+def _open_namespaces(task: Task) -> list[Step]:
+    if not task.joined:
+        return []
+    from tinybox.container.planning import joining  # most boxes join no namespace, and do not need it
+
+    return joining.open_namespaces(task)
+
+
 def _check(task: Task) -> None:
     kinds = [*task.new, *task.joined]
     for kind in kinds:
@@ -86,39 +92,16 @@ def _check(task: Task) -> None:
     if task.shares_mounts and layers_of(task):
         cure = "an overlay needs a mount namespace of its own"
         raise UsageError("linux.namespaces: mount", "must be new if the root is made of layers", cure)
-    check_labels(task)
-
-
-def check_labels(task: Task) -> None:
-    """Raise HostError if the process has a label of a security module that is not active on this host."""
-    requested = {
-        "process.apparmorProfile": task.process.get("apparmorProfile"),
-        "process.selinuxLabel": task.process.get("selinuxLabel"),
-        "linux.mountLabel": task.linux.get("mountLabel"),
-    }
-    if any(requested.values()):
-        from tinybox.isolation import labels
-
-        for field in filter(requested.get, requested):
-            labels.check(field)
-
-
-def open_namespaces(task: Task) -> list[Step]:
-    """Plan the parent's steps that open the existing namespaces which the child will join."""
-    return [
-        Step(f"open-{kind}-namespace", f"Open the {kind} namespace to join", "namespaces(7)",
-             spawn.open_namespace, task.handles, kind, path)
-        for kind, path in task.joined.items()
-    ]  # fmt: skip
+    labels.check(task)
 
 
 def _make_child(task: Task, inside: list[Step], meanwhile: list[Step], classified: list[Step]) -> list[Step]:
     handles, steps = task.handles, [*program.trampoline(task), *_clone(task, inside), *program.reset_child(task)]
     if "user" in task.new:
-        uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
-        says = "Map the user and group ids of the box to ids of the host"
-        steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, handles, uids, gids))
-    steps += [*cgroups.join_group(task), *classified, *oom_score(task), *network.move_devices(task)]
+        from tinybox.container.planning import users
+
+        steps.append(users.id_maps(task))
+    steps += [*cgroups.join_group(task), *classified, *cgroups.oom_score(task), *network.move_devices(task)]
     connect, connected = network.connect(task)
     early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # such a name may contain a link's
     return [
@@ -129,7 +112,7 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step], classifie
         *_clocks(task),
         *cgroups.filter_devices(task),  # while the child works: the kernel needs 0.5 ms to verify the BPF program
         *meanwhile,
-        *(program.adopt(task) if "pid" in task.joined else ()),
+        *_adopt(task),
         Step("await", "Wait until the child is ready", "pipe(7)", spawn.await_child, handles),
         *streams.give(task),
         *(() if early else connected),
@@ -138,22 +121,25 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step], classifie
 
 def _clone(task: Task, inside: list[Step]) -> list[Step]:
     """Plan clone3(2); if the child joins a pid namespace, it makes its new namespaces itself, by unshare(2)."""
-    handles, new = task.handles, _made_by_clone(task)
-    flags, kinds = namespaces.flags(new), ", ".join(new)
-    says, act = f"Make the child in new namespaces: {kinds}", spawn.spawn
-    if "pid" in task.joined:
-        says, flags = "Make the child, outside of the pid namespace that it will join", 0
-    elif task.userns and _joined_early(task):
-        act = spawn.spawn_from_inside
-        if kinds_joined := ", ".join(_joined_early(task)):
-            says += f"; a helper joins first: {kinds_joined}"
+    handles, new = task.handles, made_by_clone(task)
+    flags, waits = namespaces.flags(new), list[Step]()
+    says, act = f"Make the child in new namespaces: {', '.join(new)}", spawn.spawn
+    if task.joined:
+        from tinybox.container.planning import joining
+
+        says, act, flags = joining.clone(task, says, flags)
+        waits = joining.await_namespaces(task)
     clone = Step("clone", says, "clone3(2)", act, handles, flags, inside)
     undone = "SIGKILL for the child; its namespaces and all mounts in them go with it"
-    steps = [clone.undone_by(undone, lambda: spawn.kill(handles))]
-    if "pid" in task.joined and new:
-        says = f"Wait until the child has made its namespaces: {kinds}"
-        steps.append(Step("await-namespaces", says, "pipe(7)", spawn.await_namespaces, handles))
-    return steps
+    return [clone.undone_by(undone, lambda: spawn.kill(handles)), *waits]
+
+
+def _adopt(task: Task) -> list[Step]:
+    if "pid" not in task.joined:
+        return []
+    from tinybox.container.planning import joining
+
+    return joining.adopt(task)
 
 
 def _clocks(task: Task) -> list[Step]:
@@ -163,29 +149,6 @@ def _clocks(task: Task) -> list[Step]:
         return []
     says = "Set the clocks of the child's time namespace"
     return [Step("clocks", says, "time_namespaces(7)", spawn.set_clocks, task.handles, offsets)]
-
-
-def _joined_early(task: Task) -> list[str]:
-    """Return the namespaces that the child joins before it is in a user namespace, or by being made in one."""
-    return [kind for kind in task.joined if kind not in ("pid", "mount")]
-
-
-def oom_score(task: Task) -> list[Step]:
-    """Plan the process's OOM score, if config.json has ``process.oomScoreAdj``."""
-    score = task.process.get("oomScoreAdj")
-    if score is None:
-        return []
-    says = f"Set how likely the OOM killer ends the box's processes: {score}"
-    return [Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, task.handles, score)]
-
-
-def _made_by_clone(task: Task) -> list[str]:
-    """Return the namespaces that clone3(2) makes; the child makes the other two, cgroup and time, in later steps."""
-    return [kind for kind in task.new if kind not in ("cgroup", "time")]
-
-
-def _write_maps(handles: Handles, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
-    idmap.write_maps(handles.pid, uids, gids)
 
 
 def _prepare_namespaces(task: Task) -> list[Step]:
@@ -206,10 +169,11 @@ def _prepare_namespaces(task: Task) -> list[Step]:
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, handles),
     ]
     if "user" not in task.new:  # a new user namespace has no rights over those of the host: joined before, see _clone()
-        steps += [join_step(task, kind) for kind in task.joined if kind not in ("pid", "user", "mount")]
+        steps += _join(task, [kind for kind in task.joined if kind not in ("pid", "user", "mount")])
     if task.userns:
-        says = "Become root of the new user namespace"
-        steps.append(Step("become-root", says, "user_namespaces(7)", idmap.become_root))
+        from tinybox.container.planning import users
+
+        steps.append(users.become_root())
     steps += program.join_keyring(task, new=True)
     if "cgroup" in task.new:
         says = "Make this control group the root of the control groups that the box sees"
@@ -226,36 +190,24 @@ def _prepare_namespaces(task: Task) -> list[Step]:
     if "network" in task.new:
         steps.append(Step("loopback", "Set the interface lo up", "netdevice(7)", namespaces.loopback_up))
     if "mount" in task.joined:  # the last one, because the steps before it need the host's /proc
-        steps.append(join_step(task, "mount"))
+        steps += _join(task, ["mount"])
     return steps
 
 
 def _prepare_join(task: Task) -> list[Step]:
-    """Plan how the child selects an existing pid namespace for its second process, which it makes in its last steps.
-
-    setns(2) needs root's rights on the host for this, so it comes before any user namespace.
-    """
     if "pid" not in task.joined:
         return []
-    handles, new = task.handles, _made_by_clone(task)
-    says = "Select the other pid namespace for the next child of this process"
-    steps = [Step("join-pid", says, "setns(2)", child.join_pid_namespace, handles)]
-    if task.userns and (kinds := [kind for kind in _joined_early(task) if kind != "user"]):
-        says = f"Join the other namespaces as the host's root: {', '.join(kinds)}"
-        steps.append(Step("join-early", says, "setns(2)", child.join_namespaces, handles))
-    if "user" in task.joined:
-        steps.append(join_step(task, "user"))
-    if new:
-        says = f"Make new namespaces: {', '.join(new)}"
-        steps.append(Step("unshare", says, "unshare(2)", child.make_namespaces, handles, namespaces.flags(new)))
-    return steps
+    from tinybox.container.planning import joining
+
+    return joining.prepare(task)
 
 
-def join_step(task: Task, kind: str) -> Step:
-    """Plan how the child joins an existing namespace of this OCI *kind*."""
-    return Step(
-        f"join-{kind}", f"Join the other {kind} namespace", "setns(2)", child.join_namespace, task.handles, kind
-    )
+def _join(task: Task, kinds: list[str]) -> list[Step]:
+    if not kinds:
+        return []
+    from tinybox.container.planning import joining
+
+    return [joining.join(task, kind) for kind in kinds]
 
 
 def _change_root(task: Task) -> list[Step]:

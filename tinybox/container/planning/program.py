@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
-    from tinybox.container.records.spec import Process
+    from tinybox.container.records.spec_types import Process
 
 
 # The kernel grants the first set nothing that the second one lacks; see capset(2) and PR_CAP_AMBIENT in prctl(2).
@@ -118,7 +118,7 @@ def scheduling(task: Task) -> list[Step]:
 
 
 def _labels(task: Task) -> list[Step]:
-    """Plan the labels of AppArmor and SELinux for the next execve(2); planner.check_labels() has checked them."""
+    """Plan the labels of AppArmor and SELinux for the next execve(2); planning/labels.py has checked them."""
     steps = []
     for field, file, before in (("apparmorProfile", "apparmor/exec", "exec "), ("selinuxLabel", "exec", "")):
         label = task.process.get(field)
@@ -171,23 +171,15 @@ def reset_own(task: Task) -> list[Step]:
     return [Step("inherited-own", says, "prctl(2)", inherited.reset_own, names)]
 
 
-def adopt(task: Task) -> list[Step]:
-    """Plan the parent's steps for a child that joins an existing pid namespace."""
-    says = "Wait until the child goes on in the other pid namespace"
-    return [
-        Step("adopt", says, "clone(2)", spawn.adopt, task.handles),
-        Step("go-on-inside", "Let the child go on there", "pipe(7)", spawn.go_on, task.handles),
-    ]
-
-
 def _go_inside(task: Task, mode: str) -> list[Step]:
     """Plan how a child enters an existing pid namespace, after it has given up all data and rights of the host.
 
     Its seccomp filter is installed before. But without the right to install it, the filter of an agent can come after
     that: then the agent gets the pid of the process that becomes the program.
     """
-    says = "Go on in the joined pid namespace"
-    here = [_name(task, mode), Step("go-inside", says, "clone(2)", child.enter_pid_namespace, task.handles)]
+    from tinybox.container.planning import joining
+
+    here = [_name(task, mode), joining.go_inside(task)]
     filtered = seccomp.early(task)
     if task.handles.agent is not None and task.process.get("noNewPrivileges"):
         return [*here, *filtered]
@@ -245,7 +237,11 @@ def begin(
 def _program(task: Task) -> init.Program:
     """Return the program, as init.run() needs it."""
     args, env = task.process["args"], task.process.get("env", [])
-    return init.Program(args, env, terminal=bool(task.process.get("terminal")), confinement=task.confinement)
+    planned = init.Program(args, env, terminal=bool(task.process.get("terminal")), confinement=task.confinement)
+    planned.title = task.host.arguments[0]
+    if planned.title:
+        from tinybox.linux.machine_code import native_init  # noqa: F401  PID 1 uses it, and can load no module
+    return planned
 
 
 def _keeps_proc(task: Task, *, joins: bool) -> bool:

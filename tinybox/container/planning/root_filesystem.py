@@ -1,7 +1,6 @@
 """The root file system steps of a plan: a directory of the bundle, or an overlay of image layers; the change of root.
 
-In a user namespace there are more steps: its root user has no rights on the host and cannot open the layers. So the
-parent passes them to the child as idmapped mounts, with the owners that the namespace needs.
+In a user namespace there are more steps; see users.py.
 """
 
 from __future__ import annotations
@@ -10,18 +9,13 @@ import os
 
 from tinybox.container.planning.task import STAGING, bundle_of, layers_of
 from tinybox.container.process.plan import Step
-from tinybox.isolation import idmap, mount_options, mounts, overlay, rootfs
+from tinybox.container.records import spec
+from tinybox.isolation import mount_options, mounts, overlay, rootfs
 from tinybox.linux import mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.task import Task
-    from tinybox.container.process.handles import Handles
-
-
-def _staged(task: Task) -> dict[str, str]:
-    """Return the directories below STAGING: from a name, which is short for overlayfs's options, to the source path."""
-    return {str(number): layer for number, layer in enumerate(layers_of(task))} | {"bundle": task.bundle}
 
 
 def parent_steps(task: Task) -> list[Step]:
@@ -34,9 +28,9 @@ def parent_steps(task: Task) -> list[Step]:
         ]
     if not task.userns:
         return []
-    says = "Copy the layers as mounts with the owners that the new user namespace needs"
-    maps = (task.linux.get("uidMappings", []), task.linux.get("gidMappings", []))
-    return [Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, task.handles, _staged(task), *maps)]
+    from tinybox.container.planning import users
+
+    return [users.copy_layers(task)]
 
 
 def _shared_root(task: Task) -> Step:
@@ -80,52 +74,31 @@ def propagation_of(task: Task) -> int:
     return mount_options.propagation(name, "linux.rootfsPropagation") if name else 0
 
 
-def users(handles: Handles, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> int:
-    """Return an fd of a user namespace with the box's id maps: the one that it joins, or a new one with these maps."""
-    joined = handles.namespace_fds.get("user")
-    return idmap.user_namespace(uids, gids) if joined is None else os.dup(joined)
-
-
-def copy_idmapped(
-    handles: Handles, staged: dict[str, str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]
-) -> None:
-    """Copy the *staged* directories as idmapped, detached mounts, which the child will place; see mount_setattr(2)."""
-    userns = users(handles, uids, gids)
-    try:
-        for name, path in staged.items():
-            handles.trees[name] = mounts.copy_tree(path, mounts.Options(["bind"]), userns)
-    finally:
-        os.close(userns)
-
-
 def _root(task: Task) -> list[Step]:
     layers, root = layers_of(task), os.fsdecode(task.root)
     if not layers:
         says = "Make the bundle's root directory a mount"
-        return [Step("root", says, "open_tree(2)", rootfs.bind_root, root)]
+        return [Step("root", says, "open_tree(2)", _bind, root)]
     placed, bundle = [], bundle_of(task)
     if task.userns:
-        says = f"Mount the idmapped layers in a new tmpfs over {STAGING}"
-        placed = [Step("place-layers", says, "move_mount(2)", place_idmapped, task.handles, list(_staged(task)))]
+        from tinybox.container.planning import users
+
+        placed = [users.place_layers(task)]
         layers = [os.path.join(STAGING, str(number)) for number in range(len(layers))]
     upper, work = os.path.join(bundle, "upper"), os.path.join(bundle, "work")
     says = f"Mount an overlay: a writable layer over {len(layers)} read-only one{'s' * (len(layers) > 1)}"
-    return [
-        *placed,
-        Step("root", says, "mount(2), overlayfs", _overlay, layers, upper, work, root, task.userns),
-    ]
+    volatile = spec.VOLATILE in task.annotations
+    act = (_overlay, layers, upper, work, root, task.userns, volatile)
+    return [*placed, Step("root", says, "mount(2), overlayfs", *act)]
 
 
-def _overlay(layers: list[str], upper: str, work: str, root: str, userns: bool) -> None:
-    overlay.mount_overlay(layers, upper, work, root, userns=userns)
+def _bind(root: str) -> None:
+    """Make *root* a mount, and enter it: the steps that follow make mounts and devices in it; see chdir(2)."""
+    rootfs.bind_root(root)
+    os.chdir(root)
 
 
-def place_idmapped(handles: Handles, names: list[str]) -> None:
-    """Mount a small tmpfs over STAGING, and place each idmapped copy on a directory there; see move_mount(2).
-
-    This happens in the child's own mount namespace, so the host's /run does not change.
-    """
-    rootfs.place_over(mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["mode=700", "size=64k"])), STAGING)
-    for name in names:
-        os.mkdir(os.path.join(STAGING, name), 0o700)
-        rootfs.place_over(handles.trees[name], os.path.join(STAGING, name))
+def _overlay(layers: list[str], upper: str, work: str, root: str, userns: bool, volatile: bool) -> None:
+    """Mount the overlay on *root*, and enter it, as `_bind` does."""
+    overlay.mount_overlay(layers, upper, work, root, userns=userns, volatile=volatile)
+    os.chdir(root)

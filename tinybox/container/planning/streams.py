@@ -11,13 +11,13 @@ import stat
 
 from tinybox.container.process.plan import Step
 from tinybox.errors import TinyboxError, UsageError
-from tinybox.isolation import device_files, idmap
+from tinybox.isolation import device_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
-    from tinybox.container.records.spec import Process
+    from tinybox.container.records.spec_types import Process
 
 
 _GIVEN = (stat.S_IFIFO, stat.S_IFREG, stat.S_IFSOCK)  # a device keeps its owner
@@ -81,7 +81,11 @@ def give_streams(handles: Handles, uid: int, userns: bool) -> None:
     stay to relay bytes (OCI's create), the streams are the engine's, and the user gets them, files as well: runc and
     crun do the same. A device keeps its owner; /dev/null is the box's own, and other devices are the host's.
     """
-    owner = idmap.outside(handles.pid, uid) if userns else uid
+    owner = uid
+    if userns:
+        from tinybox.isolation import idmap
+
+        owner = idmap.outside(handles.pid, uid)
     numbers = handles.relayed if handles.watched else range(3)
     for fd in {handles.streams[number] for number in numbers}:
         info = os.fstat(fd)

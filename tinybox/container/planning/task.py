@@ -9,13 +9,14 @@ import os
 
 from tinybox.container.records import spec
 from tinybox.isolation import inherited, overlay
+from tinybox.linux import inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.network.endpoints import Endpoints
     from tinybox.container.process.handles import Handles
     from tinybox.container.records.host import Host
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.isolation.cgroups.group import Cgroup
     from tinybox.isolation.confinement import Confinement
 
@@ -58,12 +59,15 @@ class Task:
         self.shares_mounts = "mount" not in self.new
         self.annotations = config.get("annotations", {})
         self.userns = "user" in self.new or "user" in self.joined
+        self.layers = overlay.stack([layer for layer in self.annotations.get(spec.LAYERS, "").split(":") if layer])
         self.root = os.fsencode(os.path.join(bundle_of(self), config["root"]["path"]))
+        # The root as the child's steps name it: the child enters its new root as soon as that is mounted.
+        self.new_root = self.root if self.shares_mounts else inside.HERE
 
 
 def layers_of(task: Task) -> list[str]:
     """Return the directories of the image's layers, bottom first; [] if the bundle's root is a plain directory."""
-    return overlay.stack([layer for layer in task.annotations.get(spec.LAYERS, "").split(":") if layer])
+    return task.layers
 
 
 def bundle_of(task: Task) -> str:
@@ -73,3 +77,8 @@ def bundle_of(task: Task) -> str:
     layers and the bundle to the child as mounts, and the child places them below STAGING.
     """
     return os.path.join(STAGING, "bundle") if task.userns and layers_of(task) else task.bundle
+
+
+def made_by_clone(task: Task) -> list[str]:
+    """Return the namespaces that clone3(2) makes; the child makes the other two, cgroup and time, in later steps."""
+    return [kind for kind in task.new if kind not in ("cgroup", "time")]

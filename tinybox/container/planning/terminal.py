@@ -11,7 +11,7 @@ from tinybox.linux import mount
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
-    from tinybox.container.records.spec import Process
+    from tinybox.container.records.spec_types import Process
 
 PTY_GROUP = 5  # the group "tty", which has this number in all distributions
 

@@ -13,7 +13,6 @@ from tinybox import explain
 from tinybox.container.process import sync_pipe
 from tinybox.isolation import namespaces
 from tinybox.linux import descriptors, process
-from tinybox.linux.signals import signal as signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,38 +41,6 @@ def wait_for_parent(handles: Handles) -> None:
     handles.sync.wait(sync_pipe.GO)
 
 
-def join_pid_namespace(handles: Handles) -> None:
-    """Select the pid namespace of this process's next child; this process itself stays outside of it: setns(2).
-
-    Inside, the container's processes would see this process while it still has the host's files and root's rights: with
-    CAP_SYS_PTRACE they could read and write both through /proc/PID/root and /proc/PID/mem.
-    """
-    process.setns(handles.namespace_fds["pid"], process.CLONE_NEWPID)
-
-
-def join_namespaces(handles: Handles) -> None:
-    """Join the namespaces that are to be joined, while this process has the rights of the host's root: setns(2).
-
-    Those of the kinds user, pid and mount are not among them. One that may only be joined from inside a user namespace,
-    which is to be joined, too, stays in *handles* for then.
-    """
-    for kind in [kind for kind in handles.namespace_fds if kind not in ("user", "pid", "mount")]:
-        try:
-            join_namespace(handles, kind)
-        except PermissionError:
-            if "user" not in handles.namespace_fds:
-                raise
-
-
-def join_namespace(handles: Handles, kind: str) -> None:
-    """Join the other namespace of this *kind*, unless that has been done already; see setns(2)."""
-    fd = handles.namespace_fds.get(kind, -1)
-    if fd >= 0:
-        process.setns(fd, namespaces.KINDS[kind][0])
-        del handles.namespace_fds[kind]
-        os.close(fd)
-
-
 def make_time_namespace(handles: Handles) -> None:
     """Move to a new time namespace, of which the parent sets the clocks; see time_namespaces(7).
 
@@ -83,26 +50,6 @@ def make_time_namespace(handles: Handles) -> None:
     handles.sync.send(sync_pipe.CLOCKS)
     handles.sync.wait(sync_pipe.ON)
     namespaces.join_made_time_namespace()
-
-
-def make_namespaces(handles: Handles, flags: int) -> None:
-    """Move this process to new namespaces of the kinds in *flags*, and report that to the parent; see unshare(2)."""
-    process.unshare(flags)
-    handles.sync.send(sync_pipe.NAMESPACES)
-
-
-def enter_pid_namespace(handles: Handles) -> None:
-    """Go on as a new process in the joined pid namespace, and end this one; see clone(2).
-
-    By now, this process has no rights of the host left that the container's processes could take from the new one.
-    CLONE_PARENT makes the new one a child of tinybox, like this one. It waits until tinybox has its pidfd.
-    """
-    pid = process.clone(process.CLONE_PARENT)
-    if pid:
-        handles.sync.send(sync_pipe.BORN, str(pid).encode())
-        os._exit(0)
-    process.set_parent_death_signal(signals.SIGKILL)
-    handles.sync.wait(sync_pipe.ON)
 
 
 def report_ready(handles: Handles) -> None:

@@ -81,8 +81,8 @@ class Handles:
         self.window = (0, 0)  # (rows, columns) that the terminal begins with, if an attached client's are known
         self.trees: dict[str, int] = {}  # fds of detached mounts that the child will place, by the mount's name
         self.agent: SeccompAgent | None = None  # it answers system calls that the seccomp filter does not decide
-        self.trampoline = -1  # fd of the program that executes the box's program, see linux/trampoline.py
-        self.native = -1  # in the child: fd of the program that stays as PID 1, see linux/native_init.py
+        self.trampoline = -1  # fd of the program that executes the box's program, see linux/machine_code/trampoline.py
+        self.native = -1  # in the child: fd of the program that stays as PID 1, see linux/machine_code/native_init.py
         self.springboard: int | str = -1  # what execve(2) is called with: that fd, or its path in the box's /proc
         self.cgroup_fd: int | None = None
         self.namespace_fds: dict[str, int] = {}  # namespaces to join, by kind

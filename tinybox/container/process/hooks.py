@@ -13,7 +13,8 @@ from tinybox.container.process import init
 from tinybox.container.records import spec
 from tinybox.errors import TinyboxError
 from tinybox.linux import quick_json as json
-from tinybox.linux import trampoline, waiting
+from tinybox.linux import waiting
+from tinybox.linux.machine_code import trampoline
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from tinybox.container.records.spec import Hook, Spec
+    from tinybox.container.records.spec_types import Hook, Spec
 
 _QUOTED = 2000  # bytes: how much of the end of a hook's output is part of the error
 

@@ -3,8 +3,8 @@
 The kernel makes the first process of a pid namespace the parent of every orphan, ignores signals for which PID 1 has no
 handler, and kills all other processes when PID 1 ends. So it has three tasks: to wait for every child, including
 adopted orphans; to forward signals to the program; and to exit with the program's exit status. tinybox's own Python
-process starts the program, and then executes a small program in machine code that does this; see linux/native_init.py.
-All that Python needs must be in memory by then, because the box has no Python to import from.
+process starts the program, and then becomes a small program in machine code that does this; see native_init.py. All
+that Python needs must be in memory by then, because the box has no Python to import from.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from tinybox import explain
 from tinybox.container.process import interpreters
 from tinybox.errors import NotExecutableError, NotFoundError
 from tinybox.isolation import rootfs
-from tinybox.linux import capability, descriptors, native_init, process, trampoline
+from tinybox.linux import capability, descriptors, process
+from tinybox.linux.machine_code import trampoline
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -48,6 +49,7 @@ class Program:
         self.path = ""
         self.lacking = ""  # the interpreter that the file needs, if it cannot be executed: execve(2) does not name it
         self.pid, self.gate = 0, -1  # the trampoline, if it waits already, and the pipe by which it goes on
+        self.title = 0  # the address of this process's command line: PID 1 gives up all memory below; 0: none
         self.is_shy = False  # whether the gate stays shut until PID 1 is native: a process of the box could trace it
 
 
@@ -118,6 +120,10 @@ def run(mode: str, program: Program, handles: Handles) -> NoReturn:
             os.close(fd)
     _become_native(pid, program, handles)
     _open_gate(program)
+    if program.title and not (program.confinement is not None and program.confinement.early):
+        from tinybox.linux.machine_code import native_init  # loaded already, by the planner
+
+        native_init.stay(pid, program.title, forward=mode == FORWARD)
     supervise(pid, forward=mode == FORWARD)
 
 
@@ -137,17 +143,14 @@ def _become_native(pid: int, program: Program, handles: Handles) -> None:
     """
     if handles.native < 0:
         return
+    from tinybox.linux.machine_code import native_init  # loaded already, by the step that has made it
+
     file = f"/proc/self/fd/{handles.native}" if isinstance(handles.springboard, str) else handles.native
     try:
         process.set_no_new_privs()
         native_init.execute(file, pid, max(program.gate, 0))
     except OSError:
         os.close(handles.native)
-
-
-def make_native(handles: Handles, content: bytes) -> None:
-    """Make the native init, an ELF file with this *content*, in sealed memory; see memfd_create(2)."""
-    handles.native = native_init.make(content)
 
 
 def replace_gate(program: Program, handles: Handles) -> None:

@@ -12,7 +12,8 @@ import os
 from tinybox.container.process import child, init, sync_pipe
 from tinybox.errors import StepError
 from tinybox.isolation import inherited, namespaces
-from tinybox.linux import proc, process, trampoline, user_namespaces, waiting
+from tinybox.linux import proc, process, user_namespaces, waiting
+from tinybox.linux.machine_code import trampoline
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -44,7 +45,7 @@ def make_trampoline(handles: Handles, confinement: Confinement | None = None, wa
 
 def spawn(handles: Handles, flags: int, steps: list[Step]) -> None:
     """Clone the child into new namespaces and, on cgroup v2, into its control group; see clone3(2)."""
-    with _Quiet():
+    with Quiet():
         try:
             handles.pid, handles.pidfd = process.clone3(flags, cgroup=handles.cgroup_fd)
         except PermissionError as error:
@@ -55,19 +56,7 @@ def spawn(handles: Handles, flags: int, steps: list[Step]) -> None:
     handles.sync.keep_parent_side()
 
 
-def spawn_from_inside(handles: Handles, flags: int, steps: list[Step]) -> None:
-    """Clone the child from a helper process that has joined the namespaces to be joined, the user namespace last.
-
-    As the host's root, the helper may join a namespace that the host owns; root of a user namespace may not. In a
-    joined user namespace the child owns its new namespaces. With CLONE_PARENT of clone3(2), the child's parent is this
-    process and not the helper. The helper reports the child's pid and ends.
-    """
-    with _Quiet():
-        _spawn_by_another(handles, flags, steps)
-    handles.sync.keep_parent_side()
-
-
-class _Quiet:
+class Quiet:
     """Blocks signals, stops garbage collection and makes this process not dumpable, while it makes a child.
 
     The child inherits all three. All signals are blocked in it from the start: a handler of tinybox must not run there,
@@ -86,32 +75,6 @@ class _Quiet:
         if self.collecting:
             gc.enable()
         signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
-
-
-def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
-    reading, writing = os.pipe()
-    helper = os.fork()
-    if helper == 0:
-        try:
-            child.join_namespaces(handles)
-            if "user" in handles.namespace_fds:
-                child.join_namespace(handles, "user")
-            pid, _ = process.clone3(flags | process.CLONE_PARENT, cgroup=handles.cgroup_fd, exit_signal=0)
-            if pid == 0:
-                child.become(steps, handles)
-            os.write(writing, str(pid).encode())
-        except OSError as error:
-            handles.sync.send_error(StepError("linux.namespaces", f"the child cannot be made there: {error}"))
-        finally:
-            os._exit(0)
-    os.close(writing)
-    os.waitpid(helper, 0)
-    with open(reading, "rb") as pipe:
-        number = pipe.read()
-    if not number:
-        handles.sync.receive()
-    handles.pid = int(number)
-    handles.pidfd = os.pidfd_open(handles.pid)
 
 
 def kill(handles: Handles) -> None:
@@ -151,42 +114,11 @@ def kill_recorded(pid: int, ticks: int) -> None:
         os.close(pidfd)
 
 
-def open_namespace(handles: Handles, kind: str, path: str) -> None:
-    """Open a namespace that the child will join; its path is on the host, so the parent opens it; see namespaces(7)."""
-    handles.namespace_fds[kind] = namespaces.open_path(kind, path)
-
-
-def await_namespaces(handles: Handles) -> None:
-    """Wait until the child has made its namespaces; see pipe(7)."""
-    if handles.sync.receive() != [sync_pipe.NAMESPACES]:
-        raise StepError("container process", "ended before its namespaces were made", "killed, or out of memory")
-
-
 def set_clocks(handles: Handles, offsets: dict[str, dict[str, int]]) -> None:
     """Set the clocks of the child's new time namespace, and let it go on; see time_namespaces(7)."""
     if handles.sync.receive() != [sync_pipe.CLOCKS]:
         raise StepError("container process", "ended before it had a time namespace", "killed, or out of memory")
     namespaces.set_clocks(handles.pid, offsets)
-    handles.sync.open_gate(sync_pipe.ON)
-
-
-def adopt(handles: Handles) -> None:
-    """Wait until the child goes on as a second process in the pid namespace that it has joined; see clone(2).
-
-    The first process has ended by then. The second one is also a child of this process and is not reaped by others, so
-    its pid cannot be reused before pidfd_open(2).
-    """
-    message = _receive(handles)
-    if message[:1] != [sync_pipe.BORN]:
-        raise StepError("container process", "ended before it was in the pid namespace", "killed, or out of memory")
-    os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
-    os.close(handles.pidfd)
-    handles.pid = int(message[1])
-    handles.pidfd = os.pidfd_open(handles.pid)
-
-
-def go_on(handles: Handles) -> None:
-    """Let the second process go on: this process has its pidfd; see pipe(7)."""
     handles.sync.open_gate(sync_pipe.ON)
 
 
@@ -197,11 +129,11 @@ def release(handles: Handles) -> None:
 
 def await_child(handles: Handles) -> None:
     """Wait until the child has done all its steps; see pipe(7)."""
-    if not _receive(handles):
+    if not receive(handles):
         raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")
 
 
-def _receive(handles: Handles) -> list[bytes]:
+def receive(handles: Handles) -> list[bytes]:
     """Return the child's next message, after those that hand over an fd, which is copied by pidfd_getfd(2).
 
     The master of a terminal is kept. The listener of a seccomp filter is sent to the agent at once: the child's next

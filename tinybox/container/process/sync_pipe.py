@@ -28,9 +28,8 @@ from __future__ import annotations
 import errno
 import os
 
-from tinybox.container.process import interpreters
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError
-from tinybox.linux import trampoline, waiting
+from tinybox.linux import waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ class SyncPipes:
         self.send(ERROR, *(os.fsencode(text.replace("\n", " ")) for text in texts))
 
     def announce(self, program: str, lacking: str = "") -> None:
-        """Begin the message that execve(2) of *program* is refused; see refuse() and linux/trampoline.py.
+        """Begin the message that execve(2) of *program* is refused; see refuse() and linux/machine_code/trampoline.py.
 
         *lacking* is the interpreter that is the likely reason for that, or "".
         """
@@ -189,6 +188,9 @@ def refusal(name: str, number: int, lacking: str = "") -> TinyboxError:
 
     *lacking* is an interpreter that the program needs and that cannot be executed, or "".
     """
+    from tinybox.container.process import interpreters  # late: an OCI `start` whose program runs does without them
+    from tinybox.linux.machine_code import trampoline
+
     thing = f'exec "{name}"'
     if number & trampoline.UNCONFINED:
         cause = os.strerror(number & ~trampoline.UNCONFINED)

@@ -125,6 +125,7 @@ class WaitLoop:
         self.container, self.handles, self.signals = container, container.handles, signals
         self.poll = select.poll()
         self.handlers: dict[int, Callable[[], object]] = {}
+        self.masks: dict[int, int] = {}  # the events of each of these fds, as for poll(2)
         self.ended = False
         self.out_of_memory = False
         self.complaint = ""
@@ -132,18 +133,19 @@ class WaitLoop:
 
     def listen(self, fd: int, handler: Callable[[], object], mask: int = select.POLLIN) -> None:
         """Call *handler* whenever *fd* is ready, from now on; see poll(2)."""
-        self.handlers[fd] = handler
+        self.handlers[fd], self.masks[fd] = handler, mask
         self.poll.register(fd, mask)
 
     def ignore(self, fd: int) -> None:
         """Stop listening to *fd*."""
         if self.handlers.pop(fd, None):
+            del self.masks[fd]
             self.poll.unregister(fd)
 
     def until_the_end(self) -> None:
         """Handle events until the container's first process has ended."""
         while not self.ended:
-            for fd, _ in self.poll.poll(self._timeout()):
+            for fd, _ in self.poll.poll(self.timeout()):
                 if fd in self.handlers and not self.survives(self.handlers[fd]) and fd != self.signals.fd:
                     self.ignore(fd)
             self._run_due_alarms()
@@ -165,7 +167,7 @@ class WaitLoop:
         """Call *act* once, after *seconds* have passed."""
         self.alarms.append((time.monotonic() + seconds, act))
 
-    def _timeout(self) -> float | None:
+    def timeout(self) -> float | None:
         """Return for how many milliseconds poll(2) may wait: until the next alarm, or None for ever."""
         if not self.alarms:
             return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.linux.event_log import Event
 
     Networks: TypeAlias = Iterable[tuple[str, str]]  # the id and the name of each

@@ -51,8 +51,7 @@ class Host:
 
 def read(cache: str) -> Host:
     """Read this host's facts: uname(2), /proc/self/mountinfo, capget(2) and /proc/self/stat."""
-    with open("/proc/self/stat", encoding="utf-8", errors="surrogateescape") as file:
-        stat = proc.stat(file.read())
+    stat = proc.stat(proc.text("/proc/self/stat"))
     arguments = (stat.arg_start, stat.arg_end, stat.env_end)
     rootless = user_namespaces.is_rootless()
     has = list(capability.NAMES) if user_namespaces.planned else capabilities.available()

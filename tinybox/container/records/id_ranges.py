@@ -15,7 +15,7 @@ import os
 from tinybox.container.records import naming, spec
 from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, StateError
-from tinybox.isolation import idmap
+from tinybox.isolation import allotment
 from tinybox.linux import files, proc
 from tinybox.linux.locks import lock_file
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
 FOLDER = "/var/lib/tinybox-ids"
 _LAST = ".last"  # a link as well: its target is the first id of the range that was given last
@@ -49,10 +49,10 @@ class Register:
     def free(self) -> Iterator[int]:
         """Yield the first ids of ranges that overlap with no given range; start after the one that was given last."""
         taken = held()
-        # The range at idmap.FIRST comes last: containers that an older tinybox has made may run with it.
-        last = int(naming.target(f"{FOLDER}/{_LAST}") or idmap.FIRST)
+        # The range at allotment.FIRST comes last: containers that an older tinybox has made may run with it.
+        last = int(naming.target(f"{FOLDER}/{_LAST}") or allotment.FIRST)
         for first in _allotment().after(last):
-            if not any(abs(first - other) < idmap.RANGE for other in taken):
+            if not any(abs(first - other) < allotment.RANGE for other in taken):
                 yield first
 
     def note(self, name: str, target: str) -> None:
@@ -83,7 +83,7 @@ def acquire(paths: Paths, container: str, config: Spec) -> None:
             first = next(register.free(), None)
         if first is None:
             cure = "remove containers that are not needed, or give tinybox more ids in /etc/subuid"
-            raise StateError("--userns private", f"no range of {idmap.RANGE} ids is free on this host", cure)
+            raise StateError("--userns private", f"no range of {allotment.RANGE} ids is free on this host", cure)
         register.note(_LAST, str(first))
         register.note(str(first), paths.bundle(container))
     for mapping in mappings:
@@ -104,7 +104,7 @@ def keep(paths: Paths, container: str, config: Spec) -> None:
         return
     with Register() as register:
         register.reclaim()
-        if not any(abs(first - other) < idmap.RANGE for other in held()):
+        if not any(abs(first - other) < allotment.RANGE for other in held()):
             register.note(str(first), bundle)
             return
     acquire(paths, container, config)
@@ -154,8 +154,8 @@ def _is_alive(bundle: str) -> bool:
     return os.path.exists(bundle) or os.path.exists(Paths(os.path.dirname(folder)).run_directory(container))
 
 
-def _allotment() -> idmap.Allotment:
-    return idmap.Allotment(*(_text(f"/etc/{name}") for name in ("subuid", "subgid", "passwd", "group")))
+def _allotment() -> allotment.Allotment:
+    return allotment.Allotment(*(_text(f"/etc/{name}") for name in ("subuid", "subgid", "passwd", "group")))
 
 
 def _text(path: str) -> str:

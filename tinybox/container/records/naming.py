@@ -38,7 +38,8 @@ _LATER = _FIRST | frozenset("_.-")
 
 def made_up() -> str:
     """Return a random name such as ``brisk_ritchie042``; the digits make it unlikely that thousands collide."""
-    mood, person, number = (int.from_bytes(os.urandom(4), "little") for _ in range(3))
+    chosen = os.urandom(12)
+    mood, person, number = (int.from_bytes(chosen[at : at + 4], "little") for at in (0, 4, 8))
     return f"{_MOODS[mood % len(_MOODS)]}_{_PEOPLE[person % len(_PEOPLE)]}{number % 1000:03}"
 
 
@@ -62,7 +63,10 @@ def reserve(paths: Paths, name: str, container: str) -> None:
     """Reserve *name* for *container* by an atomic symlink(2); StateError if another container has the name."""
     lock = _lock(paths)
     try:
-        os.symlink(container, _free(paths, name))
+        try:
+            os.symlink(container, os.path.join(paths.names, name))
+        except FileExistsError:
+            os.symlink(container, _free(paths, name))
     finally:
         os.close(lock)
 
@@ -79,7 +83,7 @@ def _free(paths: Paths, name: str) -> str:
 
 
 def release(paths: Paths, container: str, hint: str = "") -> None:
-    """Release the container's name; see unlink(2). *hint* is a former name of it, which it may still have.
+    """Release the container's name, also in RUN; see unlink(2). *hint* is a former name of it, which it may still have.
 
     Under the same lock its config.json is removed: it can then neither be renamed nor started while its other files
     are removed.
@@ -106,8 +110,11 @@ def show(paths: Paths, container: str, hint: str = "") -> None:
 def _show(paths: Paths, container: str, hint: str = "") -> None:
     for name in of(paths, container, hint=hint):
         link = os.path.join(paths.run, name)
-        discard(link)
-        os.symlink(container, link)
+        try:
+            os.symlink(container, link)
+        except FileExistsError:  # left by a command that was killed
+            discard(link)
+            os.symlink(container, link)
 
 
 def _lock(paths: Paths) -> int:

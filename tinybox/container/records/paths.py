@@ -54,9 +54,10 @@ class Paths:
     def _check(self) -> None:
         """Refuse a store that another user can have filled: tinybox trusts its files. See ownership.py and ADR 27."""
         self._is_checked = ownership.check(self.root)
-        if self.run == DEFAULT_RUN:
-            ownership.check(self.run)
-        ownership.check_inside(self.root, INSIDE)
+        has_run = ownership.check(self.run) if self.run == DEFAULT_RUN else True
+        found = ownership.check_inside(self.root, INSIDE)
+        needed = [os.path.basename(self.containers), os.path.basename(self.names), *["run"] * (self.run != DEFAULT_RUN)]
+        self._is_complete = has_run and found.issuperset(needed)
 
     def bundle(self, container: str) -> str:
         """Return the directory of this container's bundle: ROOT/containers/ID."""
@@ -66,8 +67,13 @@ class Paths:
         """Return the directory that this container has while a process owns it: RUN/ID."""
         return os.path.join(self.run, container)
 
-    def prepare(self) -> None:
-        """Make the directories, closed to other users: images bring setuid programs (CVE-2021-41091)."""
+    def prepare(self, *, again: bool = False) -> None:
+        """Make the directories, closed to other users: images bring setuid programs (CVE-2021-41091).
+
+        Nothing is done if all were there when this object was made, unless *again*: one has been removed since.
+        """
+        if self._is_complete and not again:
+            return
         for path, mode in ((self.root, 0o711), (self.containers, 0o700), (self.run, 0o700), (self.names, 0o700)):
             try:
                 os.mkdir(path, mode)

@@ -1,4 +1,4 @@
-"""config.json of the OCI runtime specification: its types, tinybox's annotations, load and save.
+"""config.json of the OCI runtime specification: tinybox's annotations, load and save; its types: spec_types.py.
 
 A bundle is a directory with a config.json and a root file system. tinybox runs only bundles, so runc or crun can run
 the same bundle. The section names in the docstrings are those of the runtime-spec 1.1.
@@ -9,126 +9,16 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import DamagedError, UsageError
-from tinybox.linux import files, ownership
+from tinybox.linux import own_files, ownership
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, TypedDict
+    from typing import Any
 
     from tinybox.container.records.paths import Paths
-    from tinybox.isolation.idmap import IDMapping
-
-    class User(TypedDict, total=False):
-        """``process.user``: numbers only; user names have already been looked up in the image."""
-
-        uid: int
-        gid: int
-        umask: int
-        additionalGids: list[int]
-
-    class Rlimit(TypedDict):
-        """``process.rlimits``: see getrlimit(2)."""
-
-        type: str
-        soft: int
-        hard: int
-
-    class Process(TypedDict, total=False):
-        """``process``: the program, its terminal, its user and its rights."""
-
-        terminal: bool
-        consoleSize: dict[str, int]
-        user: User
-        args: list[str]
-        env: list[str]
-        cwd: str
-        capabilities: dict[str, list[str]]
-        rlimits: list[Rlimit]
-        noNewPrivileges: bool
-        oomScoreAdj: int
-        apparmorProfile: str
-        selinuxLabel: str
-        scheduler: dict[str, Any]
-        ioPriority: dict[str, Any]
-        execCPUAffinity: dict[str, str]
-
-    class Root(TypedDict, total=False):
-        """``root``: where the root file system is, relative to the bundle."""
-
-        path: str
-        readonly: bool
-
-    class Mount(TypedDict, total=False):
-        """``mounts``: one mount, in the order in which they are made."""
-
-        destination: str
-        type: str
-        source: str
-        options: list[str]
-        uidMappings: list[IDMapping]
-        gidMappings: list[IDMapping]
-
-    class Namespace(TypedDict, total=False):
-        """``linux.namespaces``: a new namespace, or with ``path`` an existing one to join."""
-
-        type: str
-        path: str
-
-    class Device(TypedDict, total=False):
-        """``linux.devices``: a device node to make."""
-
-        path: str
-        type: str
-        major: int
-        minor: int
-        fileMode: int
-        uid: int
-        gid: int
-
-    class Linux(TypedDict, total=False):
-        """``linux``: namespaces, limits, devices, seccomp filter, and masked and read-only paths in /proc and /sys."""
-
-        namespaces: list[Namespace]
-        uidMappings: list[IDMapping]
-        gidMappings: list[IDMapping]
-        devices: list[Device]
-        cgroupsPath: str
-        resources: dict[str, Any]
-        rootfsPropagation: str
-        seccomp: dict[str, Any]
-        sysctl: dict[str, str]
-        maskedPaths: list[str]
-        readonlyPaths: list[str]
-        mountLabel: str
-        personality: dict[str, Any]
-        timeOffsets: dict[str, dict[str, int]]
-        memoryPolicy: dict[str, Any]
-        netDevices: dict[str, dict[str, str]]
-        intelRdt: dict[str, Any]
-
-    class Hook(TypedDict, total=False):
-        """``hooks.*[]``: a program to be run at one point of a container's life cycle."""
-
-        path: str
-        args: list[str]
-        env: list[str]
-        timeout: int
-
-    class Spec(TypedDict, total=False):
-        """config.json."""
-
-        ociVersion: str
-        process: Process
-        root: Root
-        hostname: str
-        domainname: str
-        mounts: list[Mount]
-        hooks: dict[str, list[Hook]]
-        annotations: dict[str, str]
-        linux: Linux
-
+    from tinybox.container.records.spec_types import Mount, Spec
 
 NEWEST = "1.3.0"  # the newest version of the specification whose keys tinybox knows completely
 OCI_VERSION = "1.1.0"  # the oldest version with all keys that tinybox writes; older crun refuses unknown versions
@@ -145,6 +35,7 @@ USER = "tinybox.user"  # the text of --user; absent if the user is the image's
 GROUP_ADD = "tinybox.group-add"  # JSON: a list, as --group-add was written
 INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
+VOLATILE = "tinybox.volatile"  # its files need not outlive a crash of the host: they are removed at its end
 CIDFILE = "tinybox.cidfile"  # as --cidfile was written
 CGROUP_PARENT = "tinybox.cgroup-parent"  # the path of the group in which its group is, without a leading slash
 OPTION_VOLUMES = "tinybox.option-volumes"  # JSON: the directories of its volumes that have options
@@ -179,8 +70,9 @@ def labels(annotations: dict[str, str]) -> dict[str, str]:
 
 def mounts_of_volumes(config: Spec, paths: Paths) -> list[Mount]:
     """Return the mounts of *config* whose source is a volume of the store: ROOT/volumes/NAME/_data."""
-    mounts = config.get("mounts", [])
-    return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry.get("source", ""))) == paths.volumes]
+    below = f"{paths.volumes}/"
+    sources = [(entry.get("source", ""), entry) for entry in config.get("mounts", [])]
+    return [each for path, each in sources if path.startswith(below) and path.count("/", len(below)) == 1]
 
 
 def has_other_users(config: Spec) -> bool:
@@ -221,7 +113,7 @@ def load_if_sound(bundle: str) -> Spec:
 
 def save(config: Spec, bundle: str) -> None:
     """Replace the config.json of *bundle* as a whole; only root can read it, because it has the environment."""
-    files.replace(os.path.join(bundle, "config.json"), json.dumps(config).encode())
+    own_files.replace(os.path.join(bundle, "config.json"), json.dumps(config).encode())
 
 
 def check(config: Any) -> Spec:
@@ -242,11 +134,13 @@ def check(config: Any) -> Spec:
 
 def misfit_of_annotations(annotations: Mapping[str, str]) -> str:
     """Return which of tinybox's *annotations*, which are all texts, has a value that it cannot have; "" if none has."""
-    from tinybox.container.records import shapes
-
     for key, text in annotations.items():
         name = key.removeprefix("tinybox.")
-        if name != key and name in shapes.ANNOTATIONS:
+        if name == key:
+            continue
+        from tinybox.container.records import shapes
+
+        if name in shapes.ANNOTATIONS:
             try:
                 document = json.loads(text)
                 wrong = json.misfit(document, shapes.ANNOTATIONS[name], key)

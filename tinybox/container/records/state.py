@@ -38,6 +38,7 @@ _AT_REST = (NEW, STOPPED)
 PATIENCE, PAUSE = 10.0, 0.005  # seconds: how long a command waits for another one, and between two tries
 NO_RESTART = "no-restart"  # a file in the run directory: the user has ended the container, do not restart it
 FREEZER = "freezer"  # another file there: why and by which pid the container is frozen; see freezing.py
+EXTENDED = "extended"  # another file there: the container has control groups that its owner did not make; see update.py
 now = time.time_ns
 
 
@@ -47,7 +48,7 @@ class Record:
     def __init__(self, paths: Paths, container: str, lock: int, state: State | None = None) -> None:
         self.paths, self.id, self._lock = paths, container, lock
         self.state: State = state or {}
-        self.passing = False  # removed at its end (--rm in the foreground): only `created` and `running` are written
+        self.passing = False  # removed at its end (--rm in the foreground): only `running` is written
 
     def bind(self) -> None:
         """Record that the container ends with its owner, by a mode bit of the lock (works on a full disk).
@@ -87,7 +88,7 @@ class Record:
         status = str(changes.get("status", former))
         self._check(status)
         self.state.update(changes)  # type: ignore[typeddict-item]
-        if self.passing and status not in (CREATED, RUNNING):
+        if self.passing and status != RUNNING:
             self._report(status)
             return
         running, kept = _in_run(self.paths, self.id), _in_store(self.paths, self.id)
@@ -120,20 +121,18 @@ class Record:
         self._lock = -1
 
 
-def lock(paths: Paths, container: str, *, damaged_too: bool = False) -> Record:
+def lock(paths: Paths, container: str, *, damaged_too: bool = False, new: bool = False) -> Record:
     """Become the owner of a container; StateError if it runs, or if another command owns it for more than 10 s.
 
-    DamagedError: its state.json is damaged. With *damaged_too* the record has then no state.
+    DamagedError: its state.json is damaged. With *damaged_too* the record has then no state. A *new* container has none
+    yet; another command may own it, if that sweeps at this moment.
     """
     deadline, waits = time.monotonic() + PATIENCE, None
-    paths.prepare()  # the directory below /run is gone after a reboot
     while True:
         folder = paths.run_directory(container)
         try:
-            os.makedirs(folder, 0o700, exist_ok=True)
+            _make(paths, folder)
             lock = _lock(os.path.join(folder, "lock"), make=True)
-        except FileExistsError:
-            continue  # the directory was there, and its former owner has just removed it
         except BlockingIOError as error:
             cause, for_long = _occupation(paths, container)
             if for_long or time.monotonic() > deadline:
@@ -143,7 +142,19 @@ def lock(paths: Paths, container: str, *, damaged_too: bool = False) -> Record:
             (waits := waits or waking.Wait(paths, container)).rest(PAUSE)
             continue
         if lock is not None:
-            return _owned(Record(paths, container, lock), damaged_too=damaged_too)
+            record = Record(paths, container, lock)
+            return record if new else _owned(record, damaged_too=damaged_too)
+
+
+def _make(paths: Paths, folder: str) -> None:
+    """Make the run directory *folder*; it may be there: another command owns the container, or was killed; mkdir(2)."""
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:  # the directory below /run is gone after a reboot
+        paths.prepare(again=True)
+        os.makedirs(folder, 0o700, exist_ok=True)
 
 
 def _owned(record: Record, *, damaged_too: bool) -> Record:
@@ -176,7 +187,11 @@ def inherit(paths: Paths, container: str) -> Record | None:
     except BlockingIOError:
         return None
     if lock is None:
-        for name in (NO_RESTART, FREEZER):  # made by another command while the owner removed the directory's files
+        for name in (
+            NO_RESTART,
+            FREEZER,
+            EXTENDED,
+        ):  # made by another command while the owner removed the directory's files
             _discard(os.path.join(folder, name))
         remove_empty(folder)  # its owner was killed before it had made the lock, or after it had removed it
         return None
@@ -228,6 +243,15 @@ def read(paths: Paths, container: str) -> State:
     if state is None:
         raise StateError(f"container {container[:12]}", "no such container", "tinybox ps -a lists them")
     return state
+
+
+def read_at_rest(paths: Paths, container: str) -> State:
+    """Do the same for a container that had no run directory a moment ago: one file is read, that in its bundle.
+
+    If it has been started since then, that file says so, and both are read.
+    """
+    state = state_file.load(_in_store(paths, container), container)
+    return state if state is not None and state["status"] in _AT_REST else read(paths, container)
 
 
 def _read(paths: Paths, container: str) -> State | None:

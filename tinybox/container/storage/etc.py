@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tinybox.container.records.spec import Mount, Spec
+    from tinybox.container.records.spec_types import Mount, Spec
 
 GATEWAY = "host-gateway"  # in --add-host: the address at which this box reaches the host
 HOSTS, HOSTNAME, RESOLV = "hosts", "hostname", "resolv.conf"
@@ -92,7 +92,7 @@ def _encoded(text: str) -> bytes:
 
 
 def read(path: str, most: int = 1 << 20) -> str:
-    """Return the text of the file *path*, *most* characters at most; an empty string if there is no such file.
+    """Return the text of the file *path*, *most* bytes at most; an empty string if there is no such file.
 
     UnfitFileError if a box holds a lease on it; even the host's own files can be mounted in a box; see fcntl(2).
     """
@@ -100,8 +100,7 @@ def read(path: str, most: int = 1 << 20) -> str:
         fd = files.open_at_once(path, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         return ""
-    with open(fd, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read(most)
+    return files.content(fd, most).decode("utf-8", "surrogateescape")
 
 
 def _text(lines: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
     from tinybox.isolation.mount_options import Options
 
 KEYS = ("type", "o", "device", "size")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Mount, Spec
+    from tinybox.container.records.spec_types import Mount, Spec
 
 _DIGITS, _RECORD = frozenset("0123456789abcdef"), "volume.json"
 _SHAPE: dict[str, Any] = {"created": range(1 << 63), "labels": {"*": str}}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.config.options import Option
-    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.spec_types import Spec
 
 # docker's names of the modes: the kind of namespace, and what docker calls a new one and the host's
 _MODES = {

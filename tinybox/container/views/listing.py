@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.network.published_ports import Port
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec import Mount
+    from tinybox.container.records.spec_types import Mount
     from tinybox.container.records.state_file import State
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
@@ -182,11 +182,11 @@ def containers(
 
     *damaged* is called with the error for each container whose state.json is damaged, and the others are listed.
     """
-    names, where = naming.every(paths), hierarchies()
-    found = []
-    for container in {*paths.stored(), *paths.with_run_directory()} if at_rest else paths.with_run_directory():
+    living, found = set(paths.with_run_directory()), []
+    names, where = naming.every(paths), hierarchies() if living else None
+    for container in {*paths.stored(), *living} if at_rest else living:
         try:
-            now = state.read(paths, container)
+            now = state.read(paths, container) if container in living else state.read_at_rest(paths, container)
         except DamagedError as error:
             error.thing = f"container {names.get(container) or container[:12]}"
             damaged(error)

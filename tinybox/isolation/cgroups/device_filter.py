@@ -15,6 +15,7 @@ from tinybox.linux import bpf
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from tinybox.isolation.cgroups.device_rules import Rule
     from tinybox.isolation.cgroups.group import Cgroup
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 ACCESS = {"m": 1, "r": 2, "w": 4}
 CTX_ACCESS_TYPE, CTX_MAJOR, CTX_MINOR = 0, 4, 8
 TYPE_REGISTER, WANTED, MAJOR, MINOR = 2, 3, 4, 5  # registers; r1 has the context, r0 the return value
+_former: list[Any] = []  # the last rules, and their program
 
 
 def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:
@@ -40,7 +42,7 @@ def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:
     if directory is None:
         raise HostError("linux.resources.devices", "this host has neither cgroup2 nor the v1 controller devices")
     try:
-        filter_fd = bpf.prog_load(bpf.BPF_PROG_TYPE_CGROUP_DEVICE, program(rules))
+        filter_fd = bpf.prog_load(bpf.BPF_PROG_TYPE_CGROUP_DEVICE, _compiled(rules))
         try:
             bpf.prog_attach(directory, filter_fd, bpf.BPF_CGROUP_DEVICE, bpf.BPF_F_ALLOW_MULTI)
         finally:
@@ -51,6 +53,13 @@ def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:
     finally:
         os.close(directory)
     return None
+
+
+def _compiled(rules: Sequence[Rule]) -> bytes:
+    """Return the program for *rules*; a process that makes many containers compiles the usual one once."""
+    if not _former or _former[0] != rules:
+        _former[:] = list(rules), program(rules)
+    return bytes(_former[1])
 
 
 def program(rules: Sequence[Rule]) -> bytes:

@@ -13,7 +13,7 @@ import select
 import time
 
 from tinybox.errors import HostError
-from tinybox.linux import files, proc
+from tinybox.linux import own_files, proc
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
@@ -42,8 +42,7 @@ REFUSALS = {
 def read(path: str) -> str | None:
     """Return the text of *path*, or None if there is no such file, or its group was removed; see read(2)."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        return proc.text(path)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
             return None
@@ -53,7 +52,7 @@ def read(path: str) -> str | None:
 def write(path: str, text: str) -> None:
     """Write *text* in a single call, because the kernel takes each write(2) as one command."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)  # without O_CREAT: the error for a missing file must be ENOENT
-    files.write_once(fd, text.encode())
+    own_files.write_once(fd, text.encode())
 
 
 def refusal(thing: str, error: OSError) -> HostError:
@@ -73,6 +72,8 @@ def groups_below(directory: str, *, leaves_first: bool = False) -> Iterator[tupl
 
     A container with writable control groups may nest them to any depth.
     """
+    from tinybox.linux import files  # late: `tinybox-oci kill` does without it
+
     try:
         top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:

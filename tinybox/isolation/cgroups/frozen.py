@@ -12,6 +12,7 @@ import os
 
 from tinybox.errors import StateError
 from tinybox.isolation.cgroups import files
+from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def refuse(name: str, where: Hierarchies, roots: Iterable[str]) -> None:
     for root, file, frozen in _freezers(where):
         if root not in roots:
             continue
-        parts = name.split("/")
+        parts = name.split("/") if name else []
         while parts:  # the group may not exist yet, and one above it may be frozen
             text = (files.read(f"{root}/{'/'.join(parts)}/{file}") or "").strip()
             if text in frozen:
@@ -41,6 +42,19 @@ def is_frozen(name: str, where: Hierarchies) -> bool:
     if where.unified and "frozen 1" in (files.read(f"{where.unified}/{name}/cgroup.events") or ""):
         return True
     return "freezer" in where.v1 and files.read(f"{where.v1['freezer']}/{name}/freezer.state") == "FROZEN\n"
+
+
+def freeze(home: str, where: Hierarchies, deadline: float) -> bool:
+    """Stop all processes in the group of the directory *home*; return whether all have stopped before *deadline*."""
+    if where.unified is not None:
+        files.write(f"{home}/cgroup.freeze", "1")
+        return files.wait_for_event(home, "frozen 1", deadline)
+    return until(lambda: _stopped(home), deadline, files.PAUSE)  # version 1 reports no change
+
+
+def _stopped(home: str) -> bool:
+    files.write(f"{home}/freezer.state", "FROZEN")  # a group in state FREEZING may need another write
+    return files.read(f"{home}/freezer.state") == "FROZEN\n"
 
 
 def thaw(name: str, where: Hierarchies, deadline: float) -> None:

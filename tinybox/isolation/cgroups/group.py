@@ -16,16 +16,13 @@ import os
 import time
 
 from tinybox.errors import HostError, StateError, UsageError
-from tinybox.isolation.cgroups import files, frozen
-from tinybox.linux.signals import signal
-from tinybox.linux.waiting import until
+from tinybox.isolation.cgroups import files, frozen, killing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
-    from tinybox.isolation.cgroups.limits import Setting
 
 V2_COUNTED = frozenset({"cpu", "memory", "pids"})  # in version 2 they cost nothing, and `tinybox stats` reads them
 PATIENCE = 10.0  # seconds to wait for a process to stop or to end, before this is an error
@@ -42,11 +39,30 @@ def place(container: str, parent: str = "") -> str:
     return f"{parent or os.environ.get(PARENT) or OUR_ROOM}/{container}"
 
 
+class Setting:
+    """One write: *value* into *file* of the group's directory in the hierarchy of *controller*."""
+
+    __slots__ = ("controller", "file", "value")
+
+    def __init__(self, controller: str, file: str, value: str) -> None:
+        self.controller, self.file, self.value = controller, file, value
+
+    def __repr__(self) -> str:
+        return f"Setting(controller={self.controller!r}, file={self.file!r}, value={self.value!r})"
+
+
+def of_every_group(hierarchies: Hierarchies) -> list[Setting]:
+    """Return the writes for a group without limits: in version 2, a lack of memory kills all processes, not some."""
+    return [Setting("memory", "memory.oom.group", "1")] if hierarchies.version("memory") == 2 else []
+
+
 class Cgroup:
     """The control group of one container: *name* (``tinybox/ID``) below the root of each hierarchy that it needs.
 
     *controllers* are those that its settings use. For an existing group, the name is enough.
     """
+
+    ours: list[str] | None = None  # if an engine has named the group: the directories that tinybox made; see shared.py
 
     def __init__(self, name: str, hierarchies: Hierarchies, controllers: Iterable[str] = ()) -> None:
         parts = [part for part in name.split("/") if part]
@@ -55,6 +71,9 @@ class Cgroup:
         self.name = "/".join(parts)
         self.hierarchies = hierarchies
         self.controllers = frozenset(controllers)
+        self.made: list[str] | None = (
+            None  # the roots of the hierarchies in which `create` has made it, if that is known
+        )
 
     def __repr__(self) -> str:
         return f"Cgroup({self.name!r}, {sorted(self.controllers)})"
@@ -78,7 +97,7 @@ class Cgroup:
         roots = self._needed_roots()
         if not roots:
             raise HostError(f"cgroup {self.name}", "no cgroup file system is mounted on this host", "mount cgroup2")
-        self.refuse_frozen()
+        frozen.refuse(self._there_before(), self.hierarchies, roots)
         made: list[str] = []
         try:
             for root in roots:
@@ -90,6 +109,7 @@ class Cgroup:
         except OSError as error:
             self._undo(roots[: len(made) + 1])
             raise files.refusal(f"cgroup {self.name}", error) from error
+        self.made = made
 
     def apply(self, setting: Setting) -> None:
         """Write one limit; see cgroups(7). HostError: the kernel has no such file, or refuses the value."""
@@ -115,7 +135,7 @@ class Cgroup:
         See ``cgroup.procs`` in cgroups(7). The first group of version 1 takes milliseconds: call it while the child is
         busy. ProcessLookupError: there is no such process; HostError: the kernel refuses.
         """
-        for root in self.hierarchies.roots():
+        for root in self._roots():
             if root == self.hierarchies.unified and not unified:
                 continue
             try:
@@ -127,13 +147,26 @@ class Cgroup:
             except OSError as error:
                 raise files.refusal(f"cgroup {self.name}", error) from error
 
+    def end(self) -> None:
+        """Remove the group; if it has processes, as when a program joined it that was not of the box, kill them before.
+
+        StateError: one stays in state D.
+        """
+        roots = list(filter(self._made_in, self._roots()))
+        if all(files.rmdir(f"{root}/{self.name}") for root in roots):
+            for root in roots:
+                self._remove_parents(root)
+        else:
+            self.kill()
+            self.remove()
+
     def remove(self) -> None:
         """Remove the group and the groups below it, and ``tinybox/`` after the last group in it; see rmdir(2).
 
         It waits for processes that are ending. A group that does not exist is no error; StateError: processes stay.
         """
         deadline = time.monotonic() + PATIENCE
-        for root in filter(self._made_in, self.hierarchies.roots()):
+        for root in filter(self._made_in, self._roots()):
             if not files.remove_tree(f"{root}/{self.name}", deadline):
                 cause = f"it still holds the processes {self.processes()}"
                 raise StateError(f"cgroup {self.name}", cause, "end them first")
@@ -141,7 +174,7 @@ class Cgroup:
 
     def processes(self) -> list[int]:
         """Return the pids, in this pid namespace, of the processes in the group and the groups below it; cgroups(7)."""
-        return files.processes(self._home()) if self.hierarchies.roots() else []
+        return files.processes(self.home()) if self.hierarchies.roots() else []
 
     def kill(self) -> None:
         """Kill every process, also frozen ones (``cgroup.kill``, Linux 5.14); StateError: one stays in state D."""
@@ -149,10 +182,10 @@ class Cgroup:
             return  # a user without root has no groups: the end of PID 1 ends all others
         deadline = time.monotonic() + PATIENCE
         try:
-            files.write(f"{self._home()}/cgroup.kill", "1")
+            files.write(f"{self.home()}/cgroup.kill", "1")
         except FileNotFoundError:  # version 1, or an older kernel
-            self._kill_one_by_one(deadline)
-        if not self._wait_until_empty(deadline):
+            killing.one_by_one(self, deadline)
+        if not killing.wait_until_empty(self, deadline):
             raise StateError(f"cgroup {self.name}", f"the processes {self.processes()} do not end")
 
     def freeze(self) -> None:
@@ -160,7 +193,7 @@ class Cgroup:
         if not self.hierarchies.roots():
             cure = "be root, or end all boxes and: systemd-run --user --scope -p Delegate=yes COMMAND"
             raise StateError("pause", "this user may make no control group, which freezes processes", cure)
-        if not self._freeze(time.monotonic() + PATIENCE):
+        if not frozen.freeze(self.home(), self.hierarchies, time.monotonic() + PATIENCE):
             self.thaw()
             raise StateError(f"cgroup {self.name}", "its processes do not stop: one waits in the kernel (state D)")
 
@@ -198,12 +231,20 @@ class Cgroup:
         """Raise StateError if the group, or one above it, is frozen: a process in it would not run."""
         frozen.refuse(self.name, self.hierarchies, self._needed_roots())
 
-    def _home(self) -> str:
+    def home(self) -> str:
         """Return the directory that has all the processes: that of version 2, or of the freezer of version 1."""
         directory = self.directory("freezer")
         if directory is None:
             raise HostError(f"cgroup {self.name}", "this host has neither cgroup v2 nor the v1 controller freezer")
         return directory
+
+    def _roots(self) -> list[str]:
+        """Return the roots of the hierarchies that may have the group."""
+        return self.hierarchies.roots() if self.made is None else self.made
+
+    def _there_before(self) -> str:
+        """Return the name of the lowest group that may be there before `create`."""
+        return self.name.rpartition("/")[0]
 
     def _needed_roots(self) -> list[str]:
         wanted = {"freezer", *self.controllers}
@@ -249,6 +290,8 @@ class Cgroup:
     def _enable_controllers(self, directory: str) -> None:
         """Enable the controllers for the groups below *directory*, which only version 2 needs; see cgroups(7)."""
         wanted = (V2_COUNTED | self.controllers) & self.hierarchies.v2_controllers
+        if not wanted:
+            return
         enabled = (files.read(f"{directory}/cgroup.subtree_control") or "").split()
         if missing := sorted(wanted.difference(enabled)):
             files.write(f"{directory}/cgroup.subtree_control", " ".join(f"+{controller}" for controller in missing))
@@ -266,33 +309,3 @@ class Cgroup:
             if not files.rmdir("/".join([root, *parents])):
                 return
             parents.pop()
-
-    def _freeze(self, deadline: float) -> bool:
-        if self.hierarchies.unified is not None:
-            files.write(f"{self._home()}/cgroup.freeze", "1")
-            return files.wait_for_event(self._home(), "frozen 1", deadline)
-        return until(self._is_frozen, deadline, files.PAUSE)  # version 1 reports no change
-
-    def _is_frozen(self) -> bool:
-        files.write(f"{self._home()}/freezer.state", "FROZEN")  # a group in state FREEZING may need another write
-        return files.read(f"{self._home()}/freezer.state") == "FROZEN\n"
-
-    def _kill_one_by_one(self, deadline: float) -> None:
-        """Freeze all processes, send SIGKILL to each, and thaw: while frozen, none can fork, and no pid is used again.
-
-        In a frozen group of version 1 even SIGKILL has to wait; so the group is thawed after it.
-        """
-        while (pids := self.processes()) and time.monotonic() < deadline:
-            self._freeze(min(deadline, time.monotonic() + 1))
-            for pid in self.processes() or pids:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            self.thaw()
-            self._wait_until_empty(min(deadline, time.monotonic() + 1))
-
-    def _wait_until_empty(self, deadline: float) -> bool:
-        if self.hierarchies.unified is not None:
-            return files.wait_for_event(self._home(), "populated 0", deadline)
-        return until(lambda: not self.processes(), deadline, files.PAUSE)  # version 1 reports no change

@@ -85,10 +85,11 @@ def hierarchies(mountinfo: str | None = None, v2_controllers: str | None = None)
     """
     if mountinfo is None and user_namespaces.is_rootless():
         given = user_namespaces.groups
-        return Hierarchies(given, _read(f"{given}/cgroup.controllers").split(), {}) if given else NONE
+        return Hierarchies(given, proc.text(f"{given}/cgroup.controllers").split(), {}) if given else NONE
     unified: str | None = None
     v1: dict[str, str] = {}
-    mounts = proc.mountinfo(_read("/proc/self/mountinfo") if mountinfo is None else mountinfo)
+    lines = (proc.text("/proc/self/mountinfo") if mountinfo is None else mountinfo).splitlines()
+    mounts = [proc.Mount(line) for line in lines if " - cgroup" in line]
     for mount in sorted(mounts, key=lambda mount: mount.root != "/"):  # sorted() keeps the order of equals
         if mount.type == "cgroup2":
             unified = unified or mount.point
@@ -97,10 +98,5 @@ def hierarchies(mountinfo: str | None = None, v2_controllers: str | None = None)
                 if option in V1_CONTROLLERS or option.startswith(NAMED):
                     v1.setdefault(option, mount.point)
     if v2_controllers is None:
-        v2_controllers = _read(f"{unified}/cgroup.controllers") if unified else ""
+        v2_controllers = proc.text(f"{unified}/cgroup.controllers") if unified else ""
     return Hierarchies(unified, v2_controllers.split(), v1)
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()

@@ -7,6 +7,7 @@ writes nothing: it returns the writes, so a dry run can print them; see linux.re
 from __future__ import annotations
 
 from tinybox.errors import HostError, UsageError
+from tinybox.isolation.cgroups.group import Setting, of_every_group
 from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False
@@ -19,25 +20,14 @@ if TYPE_CHECKING:
     Value = Callable[[Mapping[str, Any]], str | list[str]]  # a section of the resources -> the text to write
 
 
-class Setting:
-    """One write: *value* into *file* of the group's directory in the hierarchy of *controller*."""
-
-    __slots__ = ("controller", "file", "value")
-
-    def __init__(self, controller: str, file: str, value: str) -> None:
-        self.controller, self.file, self.value = controller, file, value
-
-    def __repr__(self) -> str:
-        return f"Setting(controller={self.controller!r}, file={self.file!r}, value={self.value!r})"
-
-
 class Row:
     """A row of the table: the OCI *field*, its *controller*, and (file, function of the value) for each version."""
 
-    __slots__ = ("controller", "field", "v1", "v2")
+    __slots__ = ("controller", "field", "name", "section", "v1", "v2")
 
     def __init__(self, field: str, controller: str, v2: tuple[str, Value] | None, v1: tuple[str, Value] | None) -> None:
         self.field, self.controller, self.v2, self.v1 = field, controller, v2, v1
+        self.section, _, self.name = field.partition(".")
 
 
 DEFAULT_PERIOD = 100_000  # microseconds; the kernel's default
@@ -51,13 +41,10 @@ def settings(resources: Mapping[str, Any], hierarchies: Hierarchies) -> list[Set
     The section ``devices`` is not a limit: see device_filter. HostError: a limit that is set needs a controller that
     the host lacks (the error names the field and the controller). UsageError: two limits contradict each other.
     """
-    writes = []
-    if hierarchies.version("memory") == 2:
-        writes.append(Setting("memory", "memory.oom.group", "1"))  # OOM kills all processes, not some of them
+    writes = of_every_group(hierarchies)
     for row in TABLE:
-        section_name, name = row.field.split(".")
-        section = resources.get(section_name) or {}
-        if section.get(name) or (section.get(name) == 0 and row.field in ZERO_COUNTS):
+        section = resources.get(row.section)
+        if section and (section.get(row.name) or (section.get(row.name) == 0 and row.field in ZERO_COUNTS)):
             writes += _row(row, section, hierarchies)
     return _once([*writes, *_lists(resources, hierarchies)])
 
@@ -72,10 +59,9 @@ def changed_settings(
     """
     writes = []
     for row in TABLE:
-        section_name, name = row.field.split(".")
-        part = changes.get(section_name) or {}
+        name, part = row.name, changes.get(row.section) or {}
         if name in part or (row.field == "cpu.shares" and "idle" in part):
-            section = {**(resources.get(section_name) or {}), **part}
+            section = {**(resources.get(row.section) or {}), **part}
             unset = section.get(name) is False and hierarchies.version(row.controller) == 2  # a flag of version 1 alone
             if name in section and not unset:
                 writes += _row(row, section, hierarchies)

@@ -6,12 +6,11 @@ directories that tinybox made.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
 from tinybox.errors import StateError
-from tinybox.isolation.cgroups import files
+from tinybox.isolation.cgroups import files, killing
 from tinybox.isolation.cgroups.group import PATIENCE, Cgroup
 
 TYPE_CHECKING = False
@@ -32,7 +31,7 @@ class SharedCgroup(Cgroup):
     ) -> None:
         super().__init__(name, hierarchies, controllers)
         everywhere = [f"{root}/{self.name}" for root in hierarchies.roots()]
-        self.ours = [path for path in everywhere if not os.path.isdir(path)] if ours is None else list(ours)
+        self.ours: list[str] = [path for path in everywhere if not os.path.isdir(path)] if ours is None else list(ours)
 
     def _make(self, directory: str) -> None:
         """Make the directory, or use an existing one; StateError: it has processes."""
@@ -44,7 +43,7 @@ class SharedCgroup(Cgroup):
 
     def is_ours(self) -> bool:
         """Return whether tinybox made the group, so that all processes in it are tinybox's."""
-        return self._home() in self.ours
+        return self.home() in self.ours
 
     def kill(self) -> None:
         """Kill every process, one by one if the group will stay; StateError: a process does not end.
@@ -56,8 +55,8 @@ class SharedCgroup(Cgroup):
             super().kill()
             return
         deadline = time.monotonic() + PATIENCE
-        self._kill_one_by_one(deadline)
-        if not self._wait_until_empty(deadline):
+        killing.one_by_one(self, deadline)
+        if not killing.wait_until_empty(self, deadline):
             raise StateError(f"cgroup {self.name}", f"the processes {self.processes()} do not end")
 
     def _enable_controllers(self, directory: str) -> None:
@@ -65,11 +64,16 @@ class SharedCgroup(Cgroup):
         super()._enable_controllers(directory)
         enabled = (files.read(f"{directory}/cgroup.subtree_control") or "").split()
         for controller in sorted(self.hierarchies.v2_controllers.difference(enabled)):
-            with contextlib.suppress(OSError):  # such as cpu, if a real-time process is in the root group
+            try:
                 files.write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+            except OSError:  # such as cpu, if a real-time process is in the root group
+                continue
 
     def _made_in(self, root: str) -> bool:
         return f"{root}/{self.name}" in self.ours
+
+    def _there_before(self) -> str:
+        return self.name
 
     def _needed_roots(self) -> list[str]:
         """Return every hierarchy, because the engine searches for its container in all of them."""

@@ -19,7 +19,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tinybox.linux import capability, memory_files, proc, process, syscalls
+from tinybox.linux import capability, proc, process, syscalls
+from tinybox.linux.machine_code import memory_files
 from tinybox.workshop.catalogue.fork_exec import ends
 from tinybox.workshop.catalogue.mounts import host_mounts, nothing_leaks
 from tinybox.workshop.catalogue.overlay import BOX, OTHER, overlay_of

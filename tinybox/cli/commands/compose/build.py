@@ -10,13 +10,17 @@ from tinybox.cli.commands.compose.project_options import SERVICES
 from tinybox.cli.commands.compose.project_options import command as project_command
 from tinybox.cli.commands.image import build as command
 from tinybox.cli.commands.image.registry import send, store
-from tinybox.compose import builds
-from tinybox.container.records import host
+from tinybox.cli.late import Late
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tinybox.compose import builds
     from tinybox.compose.reading.service import Service
+    from tinybox.container.records import host
+else:
+    builds = Late("tinybox.compose.builds")
+    host = Late("tinybox.container.records.host")
 
 
 @project_command("build")

@@ -10,23 +10,29 @@ import click
 from tinybox.cli.commands.compose.project_options import SERVICES, command
 from tinybox.cli.formatting.options import print_lines
 from tinybox.cli.formatting.table import Columns, Table
-from tinybox.compose import members, resources
-from tinybox.compose.canonical import Canonical
-from tinybox.compose.reading import document
-from tinybox.compose.reading.relative_paths import anchored
-from tinybox.compose.reading.service_reader import by_name
-from tinybox.compose.used_variables import used
-from tinybox.container.files.whole_file import appearing
+from tinybox.cli.late import Late
 from tinybox.errors import ImageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tinybox.cli.commands.compose.project_options import ProjectOptions
+    from tinybox.compose import canonical, members, resources, used_variables
     from tinybox.compose.project import Project
+    from tinybox.compose.reading import document, relative_paths, service_reader
     from tinybox.compose.used_variables import Variable
+    from tinybox.container.files import whole_file
 
     Tree = dict[str, Any]
+else:
+    members = Late("tinybox.compose.members")
+    resources = Late("tinybox.compose.resources")
+    canonical = Late("tinybox.compose.canonical")
+    document = Late("tinybox.compose.reading.document")
+    relative_paths = Late("tinybox.compose.reading.relative_paths")
+    service_reader = Late("tinybox.compose.reading.service_reader")
+    used_variables = Late("tinybox.compose.used_variables")
+    whole_file = Late("tinybox.container.files.whole_file")
 
 VARIABLES: Columns = {
     "Name": ("NAME", lambda variable: variable.name),
@@ -75,7 +81,7 @@ def config(given: ProjectOptions, /, services: tuple[str, ...], style: str | Non
     if options["quiet"]:
         return
     if options["output"]:
-        with appearing(options["output"]) as file:
+        with whole_file.appearing(options["output"]) as file:
             file.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
         return
     print_lines(lines)
@@ -94,7 +100,7 @@ def _lines(
         project = given.project()
         return [printable(each.image) for each in project.chosen(services, given.profiles)]
     if options["variables"]:
-        return _shown(used(given.written()[2]), style)
+        return _shown(used_variables.used(given.written()[2]), style)
     return None
 
 
@@ -108,7 +114,7 @@ def _shown(variables: list[Variable], style: str | None) -> list[str]:
 
 def _hashes(project: Project, words: str) -> list[str]:
     names = sorted(project.services if words == "*" else words.split(","))
-    found = [by_name(project.services, name) for name in names]
+    found = [service_reader.by_name(project.services, name) for name in names]
     return [f"{printable(each.name)} {members.digest(each, each.image, resources.names(project, each))}"
             for each in found]  # fmt: skip
 
@@ -123,10 +129,10 @@ def _tree(given: ProjectOptions, services: tuple[str, ...], options: dict[str, A
         project = given.project()
         name, tree, folder, variables = project.name, project.tree, project.folder, project.variables
         chosen = [each.name for each in project.chosen(services, given.profiles)]
-    plain: Tree = (tree if options["no_path_resolution"] else anchored(tree, folder)).plain()
+    plain: Tree = (tree if options["no_path_resolution"] else relative_paths.anchored(tree, folder)).plain()
     if chosen:
         plain = {**plain, "services": {key: each for key, each in plain["services"].items() if key in chosen}}
-    form = Canonical(
+    form = canonical.Canonical(
         name,
         folder,
         variables,

@@ -19,9 +19,7 @@ from tinybox.cli.commands.compose.project_options import (
     remove_or_name_orphans,
     tell,
 )
-from tinybox.compose import down as stopping
-from tinybox.compose import members, rehearsal
-from tinybox.container import control
+from tinybox.cli.late import Late
 from tinybox.container.records.paths import Paths
 from tinybox.errors import StateError, UsageError
 
@@ -29,7 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinybox.cli.commands.compose.project_options import ProjectOptions
+    from tinybox.compose import down as stopping
+    from tinybox.compose import members, rehearsal
+    from tinybox.container import control
     from tinybox.container.views.listing import Listed
+else:
+    stopping = Late("tinybox.compose.down")
+    control = Late("tinybox.container.control")
+    members = Late("tinybox.compose.members")
+    rehearsal = Late("tinybox.compose.rehearsal")
 
 
 @command()

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.compose import down, members
-from tinybox.compose import project as projects
-from tinybox.container.records import host
+from tinybox.cli.late import Late
 from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError, printable
 from tinybox.text_values import is_whole, truth
@@ -19,10 +17,18 @@ from tinybox.text_values import is_whole, truth
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tinybox.compose import down, members
+    from tinybox.compose import project as projects
     from tinybox.compose.project import Project
     from tinybox.compose.reading.document import Field
+    from tinybox.container.records import host
     from tinybox.container.records.host import Host
     from tinybox.container.views.listing import Listed
+else:
+    down = Late("tinybox.compose.down")
+    members = Late("tinybox.compose.members")
+    projects = Late("tinybox.compose.project")
+    host = Late("tinybox.container.records.host")
 
 PROGRESS = ("auto", "tty", "plain", "json", "quiet")
 ANSI = ("auto", "never", "always")

@@ -9,24 +9,39 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.cli import run as command_line
-from tinybox.cli.commands import detached
-from tinybox.cli.commands.compose import build as building
 from tinybox.cli.commands.compose.boxes import terminal_options
 from tinybox.cli.commands.compose.project_options import REMOVE_ORPHANS, command, parts, remove_or_name_orphans
-from tinybox.cli.pulling import NEVER, bring
-from tinybox.compose import granted, one_off, rehearsal, resources
-from tinybox.compose.reading import dotenv
-from tinybox.compose.reading.service_reader import by_name
-from tinybox.compose.up import Startup, misused
-from tinybox.container import launch, lifecycle
-from tinybox.container.process.handles import Handles
+from tinybox.cli.late import Late
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
+    from tinybox.cli import pulling
+    from tinybox.cli import run as command_line
+    from tinybox.cli.commands import detached
+    from tinybox.cli.commands.compose import build as building
     from tinybox.cli.commands.compose.project_options import ProjectOptions
+    from tinybox.compose import granted, one_off, rehearsal, resources
+    from tinybox.compose import up as startups
     from tinybox.compose.project import Project
+    from tinybox.compose.reading import dotenv, service_reader
     from tinybox.compose.reading.service import Service
+    from tinybox.container import launch, lifecycle
+    from tinybox.container.process import handles
+else:
+    command_line = Late("tinybox.cli.run")
+    detached = Late("tinybox.cli.commands.detached")
+    building = Late("tinybox.cli.commands.compose.build")
+    service_reader = Late("tinybox.compose.reading.service_reader")
+    startups = Late("tinybox.compose.up")
+    pulling = Late("tinybox.cli.pulling")
+    granted = Late("tinybox.compose.granted")
+    one_off = Late("tinybox.compose.one_off")
+    rehearsal = Late("tinybox.compose.rehearsal")
+    resources = Late("tinybox.compose.resources")
+    dotenv = Late("tinybox.compose.reading.dotenv")
+    launch = Late("tinybox.container.launch")
+    lifecycle = Late("tinybox.container.lifecycle")
+    handles = Late("tinybox.container.process.handles")
 
 PULLS = ("always", "missing", "never")
 
@@ -69,13 +84,13 @@ def run(given: ProjectOptions, /, service: str, words: tuple[str, ...], **option
     if options["quiet"]:
         given.progress = "quiet"
     paths, here, project = parts(given)
-    chosen = by_name(project.services, service)
+    chosen = service_reader.by_name(project.services, service)
     changes = _changes(project, words, options)
     remove_or_name_orphans(given, paths, here, project, remove=options["remove_orphans"])
     above = [] if options["no_deps"] else [each for each in project.chosen([service], ()) if each is not chosen]
     for each in [*above, chosen]:
         each.pull = options["pull"] or each.pull
-    startup = Startup(paths, here, project, above, given.say)
+    startup = startups.Startup(paths, here, project, above, given.say)
     if given.is_dry:
         rehearsal.up(startup)
         given.say(f" Container {project.name}-{service}-run  Created")
@@ -110,12 +125,12 @@ def _changes(project: Project, words: tuple[str, ...], options: dict[str, Any]) 
     )
 
 
-def _bring(given: ProjectOptions, startup: Startup, service: Service, options: dict[str, Any]) -> None:
+def _bring(given: ProjectOptions, startup: startups.Startup, service: Service, options: dict[str, Any]) -> None:
     """Build or pull the images, start the services that *service* depends on, and make its networks and volumes."""
     quiet = given.is_quiet or options["quiet_build"]
     building.build_missing([service], again=options["build"], quiet=quiet)
     building.build_missing(startup.services, again=False, quiet=quiet)
-    fetch = partial(bring, quiet=given.is_quiet or options["quiet_pull"])
+    fetch = partial(pulling.bring, quiet=given.is_quiet or options["quiet_pull"])
     one_off.prepare(startup, service, fetch)
 
 
@@ -128,7 +143,7 @@ def _start(project: Project, service: Service, changes: one_off.Changes, digest:
         "rm": options["rm"],
         "tty": on_terminal and not options["detach"],
         "interactive": options["interactive"] and not options["detach"],
-        "pull": NEVER,  # the image is here
+        "pull": pulling.NEVER,  # the image is here
     }
     whole = changes.options(project, service, digest) | how
     try:
@@ -136,12 +151,12 @@ def _start(project: Project, service: Service, changes: one_off.Changes, digest:
             return _start_with_files(service, changes.arguments(service), whole)
         return command_line.execute(service.image, changes.arguments(service), whole)
     except UsageError as error:
-        raise misused(service, error) from error
+        raise startups.misused(service, error) from error
 
 
 def _start_with_files(service: Service, arguments: list[str], options: dict[str, Any]) -> int:
     """Run a container into which secrets or configs are copied before it starts; return its status."""
-    container = launch.register(service.image, arguments, options, Handles())
+    container = launch.register(service.image, arguments, options, handles.Handles())
     try:
         granted.put(container.paths, container.id, service.files)
     except BaseException:

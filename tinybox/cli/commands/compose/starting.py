@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox.cli.commands.compose.project_options import SERVICES, TIME, command, parts, tell
-from tinybox.compose import down as stopping
-from tinybox.compose import members
-from tinybox.compose.reading.service_reader import by_name
-from tinybox.compose.up import Startup, start_again
+from tinybox.cli.late import Late
 from tinybox.errors import StateError
 
 if TYPE_CHECKING:
     from tinybox.cli.commands.compose.project_options import ProjectOptions
+    from tinybox.compose import down as stopping
+    from tinybox.compose import members
+    from tinybox.compose import up as startups
     from tinybox.compose.project import Project
+    from tinybox.compose.reading import service_reader
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
+else:
+    stopping = Late("tinybox.compose.down")
+    service_reader = Late("tinybox.compose.reading.service_reader")
+    startups = Late("tinybox.compose.up")
+    members = Late("tinybox.compose.members")
 
 
 @command()
@@ -36,8 +42,8 @@ def start(given: ProjectOptions, /, services: tuple[str, ...], *, wait: bool, wa
     if not project.files:
         _start(given, paths, here, project, found)
         return
-    chosen = [by_name(project.services, name) for name in services] or project.chosen((), given.profiles)
-    startup = Startup(paths, here, project, chosen, given.say)
+    chosen = [service_reader.by_name(project.services, name) for name in services] or project.chosen((), given.profiles)
+    startup = startups.Startup(paths, here, project, chosen, given.say)
     there = {service.name: [each for each in found if members.service_of(each) == service.name] for service in chosen}
     if missing := [name for name, containers in there.items() if not containers]:
         raise StateError(
@@ -72,4 +78,4 @@ def restart(given: ProjectOptions, /, services: tuple[str, ...], seconds: float 
 def _start(given: ProjectOptions, paths: Paths, here: Host, project: Project, containers: list[Listed]) -> None:
     """Start those of *containers* that do not run, each before the containers that depend on it."""
     for listed in reversed(stopping.ranked(project, containers)):
-        start_again(paths, here, project, listed, given.say)
+        startups.start_again(paths, here, project, listed, given.say)

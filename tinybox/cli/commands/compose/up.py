@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from functools import partial
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.cli.commands.compose import build as building
 from tinybox.cli.commands.compose.project_options import (
     REMOVE_ORPHANS,
     SERVICES,
@@ -20,26 +18,35 @@ from tinybox.cli.commands.compose.project_options import (
     parts,
     remove_or_name_orphans,
 )
-from tinybox.cli.pulling import bring
-from tinybox.compose import down as stopping
-from tinybox.compose import members, output, rehearsal
-from tinybox.compose.reading.service_reader import by_name
-from tinybox.compose.up import Startup
+from tinybox.cli.late import Late
+from tinybox.compose import members
 from tinybox.compose.wishes import ALWAYS, CHANGED, NEVER, Wishes, scaled
-from tinybox.container import control
-from tinybox.container.views import listing
-from tinybox.container.views.log_reader import Selection
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
+    from tinybox.cli import pulling
+    from tinybox.cli.commands.compose import build as building
+    from tinybox.cli.commands.compose import foreground
     from tinybox.cli.commands.compose.project_options import ProjectOptions
+    from tinybox.compose import output, rehearsal
+    from tinybox.compose import up as startups
     from tinybox.compose.project import Project
+    from tinybox.compose.reading import service_reader
     from tinybox.compose.reading.service import Service
-    from tinybox.container.records.paths import Paths
-    from tinybox.container.views.listing import Listed
+    from tinybox.container import control
+    from tinybox.container.views import log_reader
+else:
+    building = Late("tinybox.cli.commands.compose.build")
+    foreground = Late("tinybox.cli.commands.compose.foreground")
+    log_reader = Late("tinybox.container.views.log_reader")
+    service_reader = Late("tinybox.compose.reading.service_reader")
+    control = Late("tinybox.container.control")
+    startups = Late("tinybox.compose.up")
+    pulling = Late("tinybox.cli.pulling")
+    output = Late("tinybox.compose.output")
+    rehearsal = Late("tinybox.compose.rehearsal")
 
 PULLS = ("always", "missing", "never", "build", "policy")
 CONFLICTS = (  # options of which only one can be given
@@ -102,12 +109,12 @@ def up(given: ProjectOptions, /, services: tuple[str, ...], seconds: float | Non
     if options["menu"] and os.isatty(1):
         raise UsageError("--menu", "there is no menu", "leave it out")
     paths, here, project = parts(given)
-    source = by_name(project.services, options["exit_code_from"]) if options["exit_code_from"] else None
+    source = service_reader.by_name(project.services, options["exit_code_from"]) if options["exit_code_from"] else None
     chosen = project.chosen(services, given.profiles, alone=options["no_deps"])
     shown = _shown(project, chosen, services, options)
     remove_or_name_orphans(given, paths, here, project, remove=options["remove_orphans"])
     since = time.time_ns()
-    startup = Startup(paths, here, project, chosen, given.say, wishes(project, services, options, seconds))
+    startup = startups.Startup(paths, here, project, chosen, given.say, wishes(project, services, options, seconds))
     is_up = make(given, startup, options, wait=options["wait"], seconds=options["wait_timeout"])
     if not is_up or options["detach"] or options["wait"] or options["no_start"]:
         return 0
@@ -116,9 +123,9 @@ def up(given: ProjectOptions, /, services: tuple[str, ...], seconds: float | Non
     colours = given.colours(refused=options["no_color"])
     style = {"prefix": not options["no_log_prefix"], "timestamps": options["timestamps"]}
     out = output.Output(sys.stdout.buffer, attached, colours=colours, hidden=hidden, **style)
-    foreground = Foreground(given, paths, project, attached, seconds, abort_if(options))
-    status = foreground.attend(Selection(since=since), out)
-    return control.wait(paths, source.container) or 0 if source and status != INTERRUPTED else status
+    shown_here = foreground.Foreground(given, paths, project, attached, seconds, abort_if(options))
+    status = shown_here.attend(log_reader.Selection(since=since), out)
+    return control.wait(paths, source.container) or 0 if source and status != foreground.INTERRUPTED else status
 
 
 def check(options: dict[str, Any]) -> None:
@@ -148,7 +155,7 @@ def wishes(project: Project, services: tuple[str, ...], options: dict[str, Any],
 
 def make(
     given: ProjectOptions,
-    startup: Startup,
+    startup: startups.Startup,
     options: dict[str, Any],
     *,
     wait: bool = False,
@@ -167,7 +174,7 @@ def make(
         return False
     quiet = given.is_quiet or bool(options.get("quiet_build"))
     building.build_missing(startup.services, again=again, quiet=quiet)
-    fetch = partial(bring, quiet=given.is_quiet or bool(options.get("quiet_pull")))
+    fetch = partial(pulling.bring, quiet=given.is_quiet or bool(options.get("quiet_pull")))
     startup.up(fetch, wait=wait, seconds=seconds)
     return True
 
@@ -194,76 +201,6 @@ def abort_if(options: dict[str, Any]) -> Callable[[int], bool]:
     return lambda _: abort
 
 
-INTERRUPTED = 130
-
-
-class Foreground:
-    """`up` without -d: the output of the containers, until they have ended, one of them ends all, or Ctrl-C."""
-
-    def __init__(
-        self,
-        given: ProjectOptions,
-        paths: Paths,
-        project: Project,
-        containers: list[Listed],
-        seconds: float | None,
-        ends_all: Callable[[int], bool],
-    ) -> None:
-        self._say, self._paths, self._project = given.say, paths, project
-        self._containers, self._seconds, self._ends_all = containers, seconds, ends_all
-
-    def attend(self, since: Selection, out: output.Output) -> int:
-        """Show the output; return 130 after a signal, the status of the container that ended all others, or 0.
-
-        The first signal is only noted, so that it can come at any moment, even while the threads that show the output
-        are being started. Ctrl-C and SIGTERM stop the containers, another one kills them.
-        """
-        noted: list[int] = []
-        _on_signals(lambda number, _: noted.append(number))
-        threads = output.follow(self._paths, self._containers, since, out)
-        running = dict(zip(threads, self._containers, strict=True))
-        status = 0
-        while not noted and running:
-            ended = [thread for thread in running if not thread.is_alive()]
-            statuses = [_status(self._paths, running.pop(thread)) for thread in ended]
-            if bad := [found for found in statuses if self._ends_all(found)]:
-                status = bad[0]
-                break
-            if not ended:
-                next(iter(running)).join(0.1)
-        if noted:
-            self._say("Gracefully stopping... (Ctrl-C again: KILL)")
-        _on_signals(_interrupted)
-        try:
-            self._stop(self._seconds)
-        except KeyboardInterrupt:
-            self._stop(0)
-        for thread in threads:
-            thread.join()
-        return INTERRUPTED if noted else status
-
-    def _stop(self, seconds: float | None) -> None:
-        found = stopping.ranked(self._project, self._containers)
-        stopping.stop(self._paths, self._project, found, seconds, self._say)
-
-
-def _status(paths: Paths, listed: Listed) -> int:
-    """Return the exit status of a container that has ended; 0 if another command has removed it."""
-    try:
-        return int(listing.find(paths, listed.id).state.get("exitCode") or 0)
-    except StateError:
-        return 0
-
-
-def _on_signals(act: Callable[[int, FrameType | None], None]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, act)
-
-
-def _interrupted(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 @command()
 @SERVICES
 @making
@@ -275,7 +212,8 @@ def create(given: ProjectOptions, /, services: tuple[str, ...], **options: Any) 
     paths, here, project = parts(given)
     chosen = project.chosen(services, given.profiles)
     remove_or_name_orphans(given, paths, here, project, remove=options["remove_orphans"])
-    make(given, Startup(paths, here, project, chosen, given.say, wishes(project, services, options, None)), options)
+    wanted = wishes(project, services, options, None)
+    make(given, startups.Startup(paths, here, project, chosen, given.say, wanted), options)
 
 
 @command()
@@ -287,4 +225,4 @@ def scale(given: ProjectOptions, /, numbers: tuple[str, ...], *, no_deps: bool) 
     paths, here, project = parts(given)
     wanted = scaled(numbers, project.services)
     chosen = project.chosen(wanted, given.profiles, alone=no_deps)
-    make(given, Startup(paths, here, project, chosen, given.say, Wishes(scale=wanted)), {})
+    make(given, startups.Startup(paths, here, project, chosen, given.say, Wishes(scale=wanted)), {})

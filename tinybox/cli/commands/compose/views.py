@@ -16,10 +16,10 @@ from tinybox.cli.commands.processes import top_columns
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.options import format_option, no_trunc_option, print_lines, quiet_option
 from tinybox.cli.formatting.table import Columns, Table
-from tinybox.compose import members, output
+from tinybox.cli.late import Late
+from tinybox.compose import members
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import event_reader, processes, units
-from tinybox.container.views.inspection import LOST
 from tinybox.container.views.log_reader import Selection
 from tinybox.errors import UsageError, printable
 
@@ -27,8 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinybox.cli.commands.compose.project_options import ProjectOptions
+    from tinybox.compose import output
+    from tinybox.container.views import inspection
     from tinybox.container.views.listing import Listed
     from tinybox.container.views.processes import Process
+else:
+    inspection = Late("tinybox.container.views.inspection")
+    output = Late("tinybox.compose.output")
 
 ALIVE = ("running", "paused", "restarting")
 STATES = (*ALIVE, "created", "exited", "dead", "removing")
@@ -47,7 +52,7 @@ def columns(now: int, *, full: bool = False) -> Columns:
         "Health": ("HEALTH", lambda c: "" if c.health == "none" else c.health),
         "ExitCode": (
             "EXIT CODE",
-            lambda c: 0 if c.is_alive else LOST if c.state.get("exitCode", 0) is None else c.state.get("exitCode", 0),
+            _exit_code,
         ),
         "Publishers": ("PUBLISHERS", publishers),
     }
@@ -64,6 +69,12 @@ def publishers(listed: Listed) -> list[dict[str, Any]]:
         }
         for port in (listed.ports if listed.is_alive else [])
     ]
+
+
+def _exit_code(listed: Listed) -> int:
+    """Return the exit status of a container that has ended; 0 while it runs."""
+    code: int | None = 0 if listed.is_alive else listed.state.get("exitCode", 0)
+    return inspection.LOST if code is None else code
 
 
 @command()

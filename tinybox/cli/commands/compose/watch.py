@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybox.cli.commands.compose import build as building
 from tinybox.cli.commands.compose.project_options import SERVICES, command, parts
-from tinybox.cli.pulling import bring
-from tinybox.compose import rehearsal, watching
-from tinybox.compose.up import Startup, start_again
+from tinybox.cli.late import Late
 from tinybox.errors import ImageError, TinyboxError, UsageError, report
-from tinybox.images import removal
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
+    from tinybox.cli import pulling
+    from tinybox.cli.commands.compose import build as building
     from tinybox.cli.commands.compose.project_options import ProjectOptions
+    from tinybox.compose import rehearsal, watching
+    from tinybox.compose import up as startups
     from tinybox.compose.reading.service import Service
+    from tinybox.images import removal
+else:
+    building = Late("tinybox.cli.commands.compose.build")
+    pulling = Late("tinybox.cli.pulling")
+    startups = Late("tinybox.compose.up")
+    rehearsal = Late("tinybox.compose.rehearsal")
+    watching = Late("tinybox.compose.watching")
+    removal = Late("tinybox.images.removal")
 
 
 @command()
@@ -35,13 +43,13 @@ def watch(given: ProjectOptions, /, services: tuple[str, ...], *, no_up: bool, p
     if not wanted:
         raise UsageError("compose watch", "no service has the key develop", "develop: {watch: [...]}")
     quiet = quiet or given.is_quiet
-    fetch = partial(bring, quiet=quiet)
+    fetch = partial(pulling.bring, quiet=quiet)
     if given.is_dry:
-        rehearsal.up(Startup(paths, here, project, chosen, given.say))
+        rehearsal.up(startups.Startup(paths, here, project, chosen, given.say))
         return
     if not no_up:
         building.build_missing(chosen, again=True, quiet=quiet)
-        Startup(paths, here, project, chosen, given.say).up(fetch)
+        startups.Startup(paths, here, project, chosen, given.say).up(fetch)
 
     def rebuild(changed: list[Service]) -> None:
         """Build the images again, and bring the services up; an error is printed, and the watch goes on."""
@@ -49,7 +57,7 @@ def watch(given: ProjectOptions, /, services: tuple[str, ...], *, no_up: bool, p
         former = [store.image(service.image).id for service in changed]
         try:
             building.build_missing(changed, again=True, quiet=quiet)
-            Startup(paths, here, project, changed, given.say).up(fetch)
+            startups.Startup(paths, here, project, changed, given.say).up(fetch)
         except TinyboxError as error:
             report(str(error))
             return
@@ -57,7 +65,7 @@ def watch(given: ProjectOptions, /, services: tuple[str, ...], *, no_up: bool, p
             _remove_unnamed(store, image)
 
     rules = [watching.Rule(service, rule) for service in wanted for rule in service.watch]
-    again = partial(start_again, paths, here, project, say=given.say)
+    again = partial(startups.start_again, paths, here, project, say=given.say)
     watcher = watching.Watching(paths, project, rules, given.say, rebuild, again)
     given.say("Watch enabled")  # from now on, no change is missed
     watcher.forever()

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinybox.cli import completion
 from tinybox.cli.commands.image.registry import store
-from tinybox.container.files.whole_file import appearing
-from tinybox.container.records import host
+from tinybox.cli.late import Late
 from tinybox.errors import UsageError
-from tinybox.images.intake import import_archive
+
+if TYPE_CHECKING:
+    from tinybox.container.files import whole_file
+    from tinybox.container.records import host
+    from tinybox.images import intake
+else:
+    whole_file = Late("tinybox.container.files.whole_file")
+    host = Late("tinybox.container.records.host")
+    intake = Late("tinybox.images.intake")
 
 
 @click.command("import")
@@ -29,7 +36,7 @@ def import_image(file: str, name: str | None, changes: tuple[str, ...], message:
     config = _changed(changes)
     more = {**_platform(platform), **_history(message)}
     with open(0 if file == "-" else file, "rb", closefd=file != "-") as archive:
-        image = import_archive(store(), archive, name, config, more=more)
+        image = intake.import_archive(store(), archive, name, config, more=more)
     click.echo(f"sha256:{image.id}")
 
 
@@ -72,7 +79,7 @@ def save(names: tuple[str, ...], output: str) -> None:
     if not output and sys.stdout.isatty():
         raise UsageError("save", "stdout is a terminal, which cannot show an archive", "-o FILE")
     if output:
-        with appearing(output) as file:
+        with whole_file.appearing(output) as file:
             saved.save(store(), names, file)
         return
     with open(1, "wb", closefd=False) as file:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 
-from tinybox.linux import memory_files
+from tinybox.linux.machine_code import memory_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
