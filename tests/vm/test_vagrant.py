@@ -54,7 +54,7 @@ script -qec "vagrant ssh -c \"sudo tinybox run alpine sh -c 'test -t 1 && grep ^
 say default 'sudo tinybox run --rm -m 32m alpine cat /sys/fs/cgroup/memory.max'
 say default 'sudo tinybox run --rm -m 32m alpine sh -c "head -c 128m /dev/zero | tail | wc -c"' || echo "status $?"
 say default 'tinybox run --rm busybox sh -c "tr -s \" \" < /proc/self/uid_map"'
-say default 'sudo tinybox lab check namespaces fork cgroup-pids deadlock | tail -n 1'
+say default 'sudo tinybox lab check namespaces fork cgroup-pids' | awk '{print $1, $2}'
 """
 ONE_SAID = """\
 tinybox
@@ -65,10 +65,16 @@ ID=alpine
 status 137
  0 1000 1
  1 100000 65536
-4 labs: 4 PASS, 0 FAIL, 0 INCONCLUSIVE
+LAB VERDICT
+namespaces PASS
+fork PASS
+cgroup-pids PASS
+3 labs:
 """
 # Each node has the image, as there is no registry. The service's port is open on each of them, by an overlay network.
+# An emulated node may report later than after Swarm's five seconds; it would count as dead, and its tasks would move.
 TWO = r"""
+say node1 'sudo docker swarm update --dispatcher-heartbeat 20s > update'
 say node1 'sudo docker node ls --format "{{.Hostname}} {{.Status}}" | sort'
 for node in node1 node2; do say $node 'sudo tinybox save busybox | sudo docker load -q'; done
 say node1 'sudo docker service create -q --detach --name web --replicas 2 --limit-memory 32m --limit-pids 20 \
@@ -77,7 +83,7 @@ running='sudo docker service ps web -f desired-state=running --format "{{.Node}}
 say node1 "until [ \$($running | wc -l) = 2 ]; do :; done; $running | cut -d ' ' -f 1 | sort"
 for node in node1 node2; do
     say $node 'sudo docker info --format "{{.DefaultRuntime}}"
-        cat /sys/fs/cgroup/docker/$(sudo docker ps -q --no-trunc)/memory.max /sys/fs/cgroup/docker/*/pids.max
+        for id in $(sudo docker ps -q --no-trunc); do cd /sys/fs/cgroup/docker/$id; cat memory.max pids.max; done
         for i in 1 2 3 4; do busybox wget -q -O - http://127.0.0.1:8080/etc/hostname; done | sort -u | wc -l'
 done
 virsh --quiet --connect qemu:///system destroy project_node2 >> "$LOG" 2>&1
