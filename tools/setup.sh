@@ -66,7 +66,15 @@ packages() {
     done
     # shellcheck disable=SC2086  # a list of packages
     [ -z "$missing" ] || apt_install $missing
-    [ "${1-}" != test ] || { engines; served docker-registry docker-registry; served docker.io docker dockerd; }
+    [ "${1-}" != test ] || { engines; services; }
+}
+
+services() {
+    served docker-registry docker-registry
+    served docker.io docker dockerd
+    served munge munge munged
+    served slurmctld slurmctld slurmctld
+    served slurmd slurmd slurmd
 }
 
 # A package ($1) that starts a service ($2). The tests run the program ($3) themselves, so the service is stopped again.

@@ -214,3 +214,27 @@ def test_run_detached_stays(runtime: Runtime) -> None:
     (row,) = json.loads(runtime("list", "--format", "json").stdout)
     assert row["id"] == "box"
     assert row["rootfs"] == str(runtime.bundle / "rootfs")
+
+
+@pytest.mark.parametrize("former", [True, False])
+def test_the_record_has_an_outline_of_the_config(runtime: Runtime, former: bool) -> None:
+    """start, state, kill and delete need no config.json; the record of a former tinybox has no outline: they read it.
+
+    The control: `exec` needs config.json, and names it.
+    """
+    assert runtime.create("box").returncode == 0
+    folder = runtime.root / "box"
+    if former:
+        state = json.loads((folder / "state.json").read_text())
+        del state["outline"], state["cgroup"]
+        (folder / "state.json").write_text(json.dumps(state))
+    else:
+        (folder / "config.json").write_text("{")
+    assert runtime("start", "box").returncode == 0
+    done = runtime("exec", "box", "true")
+    assert (done.returncode == 0, "config.json: it is damaged" in done.stderr) == (former, not former)
+    assert runtime("pause", "box").returncode == 0
+    assert runtime.status("box") == "paused"
+    assert runtime("kill", "box", "KILL").returncode == 0
+    runtime.until("box", "stopped")
+    assert runtime("delete", "box").returncode == 0

@@ -151,6 +151,34 @@ def test_a_relative_path_is_below_tinybox_s_group(runtime: Runtime) -> None:
         assert runtime("delete", "--force", "box").returncode == 0
 
 
+def test_a_limit_of_the_caller_holds_below_it(room: str, runtime: Runtime) -> None:
+    """With --below-caller a limit above the caller's group holds for the container, its execs and updates; else not."""
+    where = hierarchies()
+    root = where.root("pids")
+    Path(f"{root}{room}/caller").mkdir(parents=True)
+    for folder in (str(root), f"{root}{room}") if where.version("pids") == 2 else ():
+        Path(folder, "cgroup.subtree_control").write_text("+pids")
+    Path(f"{root}{room}/pids.max").write_text("12")
+    enter = ["sh", "-c", f'echo $$ > {root}{room}/caller/cgroup.procs && exec "$@"', "sh"]
+    words = ["--root", str(runtime.root), "run", "--bundle", str(runtime.bundle), "box"]
+    runtime.program("sh", "-c", "for each in $(seq 20); do sleep 1000 & done")
+    assert runtime.through(enter, words).returncode == 0
+    done = runtime.through(enter, [*words, "--below-caller"])
+    assert (done.returncode, "can't fork" in done.stderr) == (2, True), done
+
+    runtime.program("sleep", "1000")
+    words = ["--root", str(runtime.root), "create", "--below-caller", "--bundle", str(runtime.bundle), "box"]
+    assert runtime.through(enter, words).returncode == 0
+    place = f"{room}{'/caller' if where.version('pids') == 1 else ''}/{no_trace.room()}/box"
+    assert f"{place}\n" in Path(f"/proc/{runtime.state('box')['pid']}/cgroup").read_text()
+    assert runtime("start", "box").returncode == 0
+    assert runtime("update", "--pids-limit=7", "box").returncode == 0
+    assert limit(place, "pids") == "7"
+    assert "can't fork" in runtime("exec", "box", "sh", "-c", "for each in $(seq 7); do sleep 9 & done").stderr
+    assert runtime("delete", "--force", "box").returncode == 0
+    assert not Path(f"{root}{place}").parent.exists()
+
+
 def test_usage_is_reported(runtime: Runtime) -> None:
     """`events --stats` prints CPU time, memory and processes once; without it again and again, until the end."""
     runtime.runs("box")

@@ -81,7 +81,9 @@ def quarters(*tools: str, name: str = "engine", pids: bool = False) -> Iterator[
     folder = Path(tempfile.mkdtemp(prefix="tinybox-engine-", dir="/var/tmp"))
     (folder / "containers.conf").write_text(SETTINGS.format(folder=folder, runtime=RUNTIME))
     mounts = f"for place in {EMPTIED}; do [ ! -d $place ] || mount -t tmpfs tmpfs $place; done"
-    script = f"mount --make-rprivate / && {mounts} && ip link set lo up && echo ready && exec sleep infinity"
+    # As PID 1, sh reaps the orphans of its pid namespace.
+    stay = "exec sh -c 'sleep infinity & wait'" if pids else "exec sleep infinity"
+    script = f"mount --make-rprivate / && {mounts} && ip link set lo up && echo ready && {stay}"
     apart = ["--pid", "--fork", "--kill-child", "--mount-proc", "--uts"] if pids else []
     script = f"hostname {name} && {script}" if pids else script
     with subprocess.Popen(

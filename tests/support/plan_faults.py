@@ -3,6 +3,7 @@
     python -m tests.support.plan_faults kill-at EVENT|COUNT  # kill -9 of this process, at an event or the COUNT-th one
     python -m tests.support.plan_faults stop-child-at STEP    # the child prints HERE on stderr and goes no further
     python -m tests.support.plan_faults kill-link-maker-at COUNT  # kill -9 of the link maker at its COUNT-th event
+    python -m tests.support.plan_faults kill-link-remover-at COUNT  # kill -9 of the link remover at its COUNT-th event
     python -m tests.support.plan_faults fail-at STEP          # the step raises OSError after it was done
 
 The hooks are explain.listeners of tinybox, or sys.addaudithook of the interpreter: no code of the engine is changed.
@@ -45,18 +46,35 @@ def kill_at_count(count: int) -> None:
     sys.addaudithook(audit)
 
 
-def kill_link_maker_at(count: str) -> None:
-    """Kill the link maker, which is neither this process nor a PID 1, at its *count*-th call."""
-    parent, seen = os.getpid(), 0
+def kill_helper_at(count: str, *, remover: bool) -> None:
+    """Kill a helper, which is neither this process nor a PID 1, at its *count*-th call.
+
+    It is the link remover, which begins after its parent has written a note, or before that the link maker.
+    """
+    from tinybox.container.network import pools
+
+    parent, noted, seen = os.getpid(), False, 0
 
     def audit(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal seen
-        if event.startswith(WATCHED) and os.getpid() not in (parent, 1):
+        nonlocal noted, seen
+        if os.getpid() == parent:
+            noted = noted or (event == "os.rename" and str(arguments[1]).endswith(pools.LEAVING))
+        elif os.getpid() != 1 and noted == remover and event.startswith(WATCHED):
             seen += 1
             if seen == int(count):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(audit)
+
+
+def kill_link_maker_at(count: str) -> None:
+    """Kill the link maker at its *count*-th call."""
+    kill_helper_at(count, remover=False)
+
+
+def kill_link_remover_at(count: str) -> None:
+    """Kill the link remover at its *count*-th call."""
+    kill_helper_at(count, remover=True)
 
 
 def stop_child_at(step: str) -> None:
@@ -97,7 +115,8 @@ def main() -> None:
         kill_at_count(int(where))
     else:
         faults = {"kill-at": kill_at_event, "stop-child-at": stop_child_at, "fail-at": fail_at}
-        (faults | {"kill-link-maker-at": kill_link_maker_at})[what](where)
+        faults |= {"kill-link-maker-at": kill_link_maker_at, "kill-link-remover-at": kill_link_remover_at}
+        faults[what](where)
     tinybox.cli.main()
 
 

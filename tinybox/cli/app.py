@@ -185,6 +185,7 @@ def sweep() -> None:
     except HostError:  # the store is not trusted: a command that uses it reports that, and `explain` uses none
         return
     sweeping.sweep(paths)
+    sweeping.finish_removals()
     tidying.tidy(paths.root)
 
 

@@ -79,8 +79,14 @@ def _foreground(
         foreground = seen.foreground
     else:
         foreground = launch.foreground
+
+    def before_start(container: Container) -> None:
+        warn(container)
+        if passing and container.endpoints is not None:
+            container.endpoints.returns_early = True
+
     make = lambda: foreground(  # noqa: E731
-        image, command, options, handles, before_start=warn, carry_out=carry_out
+        image, command, options, handles, before_start=before_start, carry_out=carry_out
     )
     ending = with_image(image, make, policy, options.get("platform", ""), quiet=bool(options.get("quiet")))
     if ending.out_of_memory:

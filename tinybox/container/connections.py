@@ -15,7 +15,7 @@ from tinybox.container.network import addresses, definitions, hosts_file
 from tinybox.container.records import events, naming, spec, state
 from tinybox.container.running import Running, running
 from tinybox.errors import StateError
-from tinybox.isolation.network.interfaces import Messages, configure
+from tinybox.isolation.network.interfaces import configure
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import lock_file
 
@@ -87,12 +87,11 @@ def _add_link(paths: Paths, network: Network, target: Running, request: Endpoint
     """Make a veth pair between *network* and the running box *target*; undo it if the box has ended meanwhile."""
     from tinybox.container.network import link_maker
 
-    messages = Messages()
     addresses.lease(paths, network, target.id, request)
     try:
-        link_maker.connect(paths.run_directory(target.id), target.state["pid"], messages, network.name)
+        link_maker.connect(paths.run_directory(target.id), target.state["pid"], network.name)
         hosts_file.announce(paths, target.id, {})
-        _add_default_route(paths, target, messages)
+        _add_default_route(paths, target)
     except BaseException:
         _remove_link(paths, target.id, network.name)
         raise
@@ -101,7 +100,7 @@ def _add_link(paths: Paths, network: Network, target: Running, request: Endpoint
         raise StateError(f"container {target.id[:12]}", "has just ended")
 
 
-def _add_default_route(paths: Paths, target: Running, messages: Messages) -> None:
+def _add_default_route(paths: Paths, target: Running) -> None:
     """Give the box a default route over its network of most priority, if one is not internal and it has no such route.
 
     If the networks have priorities, the route over another network is replaced. The box may just have lost the network
@@ -116,7 +115,7 @@ def _add_default_route(paths: Paths, target: Running, messages: Messages) -> Non
     try:
         for gateway in filter(None, (outward.gateway, outward.gateway6)):
             with contextlib.suppress(FileExistsError):  # the box has a default route
-                configure(messages, namespace, outward.interface, [], [gateway], replace=replace)
+                configure(namespace, outward.interface, [], [gateway], replace=replace)
     finally:
         os.close(namespace)
 
@@ -144,7 +143,7 @@ def disconnect(paths: Paths, word: str, container_word: str, *, force: bool = Fa
         _remove_link(paths, container, name)
         if state.read(paths, container)["status"] == state.RUNNING:
             with running(paths, container) as target:
-                _add_default_route(paths, target, Messages())
+                _add_default_route(paths, target)
         present.requests = left
         present.save()
     events.write(paths, events.of_network(network.id, network.name, "disconnect", container))

@@ -1,10 +1,4 @@
-"""exec: run one more process in a running container, beside its first process.
-
-The child joins every namespace of the container's first process, and gets its capabilities, its seccomp filter and its
-control groups. A pidfd identifies that first process, so no later process with the same pid can be meant. For a pid
-namespace, setns(2) has an effect only on later children. So the child joins all namespaces, gives up all rights that
-the program will not have, and makes a second process, which is in the box's pid namespace and becomes the program.
-"""
+"""exec: run one more process in a running container, beside its first process; planning/entering.py plans how."""
 
 from __future__ import annotations
 
@@ -12,18 +6,14 @@ import os
 
 from tinybox.container import freezing
 from tinybox.container.config import option_values
-from tinybox.container.planning import cgroups, joining, labels, program, streams
+from tinybox.container.planning import cgroups, entering
 from tinybox.container.planning.task import Task
-from tinybox.container.process import child, init, spawn, wait_loop
-from tinybox.container.process.plan import Plan, Step
+from tinybox.container.process import init, spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner
 from tinybox.container.records import events, spec
 from tinybox.container.running import running
 from tinybox.errors import DamagedError, UsageError
-from tinybox.isolation import idmap, namespaces, rootfs
-from tinybox.linux import process
 from tinybox.linux import quick_json as json
-from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +26,6 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec_types import Process, Spec
     from tinybox.container.running import Running
-
-TARGET = "target"  # the key of the pidfd in Handles.namespace_fds
-ROOT = "root"  # the key of the root directory there, if the container has no mount namespace of its own
 
 
 def execute(
@@ -86,8 +73,8 @@ class Execution:
         self.task.first_process = config["process"]
         if self.task.shares_mounts:  # tinybox has made none without; `oci/execute.py` has a root directory for them
             raise DamagedError(f"container {target.id[:12]}", "its config.json is damaged: no mount namespace is new")
-        handles.namespace_fds[TARGET] = os.dup(target.pidfd)
-        self.plan = plan(self.task, self.mode, dies_with_parent=not options.get("detach"))
+        handles.namespace_fds[entering.TARGET] = os.dup(target.pidfd)
+        self.plan = entering.plan(self.task, self.mode, dies_with_parent=not options.get("detach"))
         self.runner = PlanRunner(self.plan, handles)
         if handles.leaving is not None:
             handles.leaving.told = lambda: self.tell("exec_detach")
@@ -174,110 +161,3 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
         new["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), everything)
         changed["linux"] = {key: value for key, value in config["linux"].items() if key != "seccomp"}  # type: ignore[typeddict-item]
     return changed
-
-
-def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
-    """Plan how a process joins the container whose first process has the pidfd ``namespace_fds[TARGET]``."""
-    handles, directory = task.handles, task.process["cwd"]
-    pidfd = handles.namespace_fds[TARGET]
-    kinds = [*task.new, *task.joined]
-    if "time" not in kinds and has_own_clocks(process.pid_of(pidfd)):
-        kinds.append("time")
-    joins = "pid" in kinds
-    labels.check(task)
-    die_with_parent = Step(
-        "die-with-parent", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL
-    )
-    inside = [
-        *([die_with_parent] if dies_with_parent else []),
-        *_processors(task, "initial"),
-        Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
-        *program.erase_environment(task),
-        *program.reset_own(task),
-        Step("wait", "Wait until the parent opens the gate", "pipe(7)", child.wait_for_parent, handles),
-        *_processors(task, "final"),
-        *program.leave_keyring(task),
-        Step("join", f"Join the container's namespaces: {', '.join(kinds)}", "setns(2)", join, pidfd, kinds),
-        *_root(task),
-        *_be_root(kinds),
-        *program.join_keyring(task, new=False),
-        *streams.steps(task.process, task.handles, b"/", console=False),
-        *program.limits(task.process),
-        *program.scheduling(task),
-        Step("directory", f"Go to {directory}", "chdir(2)", rootfs.enter_existing_directory, directory),
-        *program.rights(task, mode, joins=joins),
-        *program.begin(task, mode, joins=joins, dies_with_parent=dies_with_parent),
-    ]
-    return Plan(_outside(task, inside, joins), inside, task.warnings)
-
-
-def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
-    """Plan the parent's side: the child joins the container, then the parent moves the second child into its cgroups.
-
-    If the container shares the host's pid namespace (not *joins*), the first child is enough; clone3(2) makes it in
-    the control group.
-    """
-    handles = task.handles
-    pidfd = handles.namespace_fds[TARGET]
-    groups = Step("open-cgroup", "Open the container's control group of version 2", "open(2)",
-                  spawn.open_cgroup, task.cgroup, handles, pidfd)  # fmt: skip
-    clone = Step("clone", "Make the child", "clone3(2)", spawn.spawn, handles, 0, inside)
-    clone.undone_by("SIGKILL for the child", lambda: spawn.kill(handles))
-    release = Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, handles)
-    ready = Step("await", "Wait until the child is ready", "pipe(7)", spawn.await_child, handles)
-    _, classified = cgroups.class_of_service(task)
-    if not joins:
-        says, act = "Put the child into the control groups that clone3 could not reach", spawn.join_cgroup
-        join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        order = [groups, clone, *program.reset_child(task), join_groups, *classified, *cgroups.oom_score(task), release]
-    else:
-        says, act = "Put the child into the container's control groups", spawn.enter_cgroup
-        join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        first, last = joining.adopt(task)
-        order = [clone, *program.reset_child(task), release, first, groups, join_groups]
-        order += [*classified, *cgroups.oom_score(task), last]
-    return [*streams.pipes(task), *program.trampoline(task), *order, ready, *streams.give(task)]
-
-
-def _processors(task: Task, moment: str) -> list[Step]:
-    """Plan the processors for the ``initial`` or ``final`` *moment*; see ``execCPUAffinity`` in OCI's config.md."""
-    affinity, field = task.process.get("execCPUAffinity", {}), f"process.execCPUAffinity.{moment}"
-    text = affinity.get(moment)
-    if not text and not (moment == "final" and affinity.get("initial")):
-        return []
-    from tinybox.isolation import priorities
-
-    numbers = priorities.processors(text, field) if text else list(range(os.cpu_count() or 1))  # all of its group
-    says = f"Run on the processors {text or 'of its control group'}"
-    return [Step(f"processors-{moment}", says, "sched_setaffinity(2)", priorities.set_affinity, numbers, field)]
-
-
-def join(pidfd: int, kinds: list[str]) -> None:
-    """Join all the namespaces of the process behind *pidfd* at once; see setns(2), Linux 5.8."""
-    process.setns(pidfd, namespaces.flags(kinds))
-
-
-def has_own_clocks(pid: int) -> bool:
-    """Return whether *pid* has another time namespace than this process: criu gives restored processes their own.
-
-    If *pid* has ended, the process that is to join it will find that out; see time_namespaces(7).
-    """
-    try:
-        return not os.path.samestat(os.stat(namespaces.path(pid, "time")), os.stat("/proc/self/ns/time"))
-    except FileNotFoundError:  # a kernel without time namespaces
-        return False
-
-
-def _root(task: Task) -> list[Step]:
-    """Plan the root directory of a container that shares a mount namespace: setns(2) leads to that namespace's root."""
-    if not task.shares_mounts:
-        return []
-    from tinybox.isolation import shared_root
-
-    says = "Change to the container's root directory, which is not the root of its mount namespace"
-    return [Step("root", says, "chroot(2)", shared_root.take_root, task.handles.namespace_fds[ROOT])]
-
-
-def _be_root(kinds: list[str]) -> list[Step]:
-    says = "Become root of the container's user namespace"
-    return [Step("become-root", says, "user_namespaces(7)", idmap.become_root)] if "user" in kinds else []

@@ -11,11 +11,19 @@ from tinybox.errors import ImageError, NoSuchImageError, OptionError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
-
-    from tinybox.container.bringing import Bringer
+    from typing import Protocol, TypeVar
 
     Result = TypeVar("Result")
+
+    class Bringer(Protocol):
+        """What a policy needs of the object that brings an image; see bringing.py."""
+
+        def bring(self, image: str, policy: str, platform: str = "") -> bool:
+            """Make or pull *image*; return whether this was done."""
+
+        def is_for_another(self, image: str, platform: str, policy: str) -> bool:
+            """Return whether the store has *image* for another platform."""
+
 
 MISSING, ALWAYS, NEVER = "missing", "always", "never"
 

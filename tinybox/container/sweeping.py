@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import state
-from tinybox.errors import DamagedError, Reported, report
+from tinybox.container.records.paths import POOLS
+from tinybox.errors import DamagedError, HostError, Reported, report
+from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +53,23 @@ def _names_a_freezer(path: str) -> bool:
         return os.stat(path).st_size > 0
     except OSError:
         return False
+
+
+def finish_removals() -> None:
+    """Remove the network links that a killed link remover has left; see network/link_remover.py."""
+    if not (user_namespaces.live or os.path.isdir(POOLS)):  # no box of this host has been on a bridge
+        return
+    from tinybox.container.network import pools
+
+    try:
+        folder = pools.folder()
+    except HostError:  # the pools are not trusted: a command that uses them reports that
+        return
+    if os.path.exists(os.path.join(folder, pools.LEAVING)):
+        from tinybox.container.network.host_bridges import HostBridges
+
+        with Reported("network links of a box that has ended"), HostBridges():
+            pass
 
 
 def _disconnect(paths: Paths, container: str) -> list[tuple[str, str]]:

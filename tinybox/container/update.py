@@ -11,7 +11,7 @@ from tinybox.container.records import events, naming, spec, state
 from tinybox.container.running import running
 from tinybox.errors import HostError, OptionError, UsageError
 from tinybox.isolation.cgroups import changes, files
-from tinybox.isolation.cgroups.group import Setting
+from tinybox.isolation.cgroups.files import Setting
 from tinybox.isolation.cgroups.limits import changed_settings
 from tinybox.linux.locks import lock_file
 

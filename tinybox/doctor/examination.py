@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinybox.doctor import firewall, groups, leftovers, machine, rights, storage, without_root
+from tinybox.doctor import firewall, groups, leftovers, links, machine, rights, storage, without_root
 from tinybox.linux import user_namespaces
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ EXAMINATIONS = (
     storage.trust,
     storage.overlayfs,
     machine.space,
+    links.links,
     firewall.nftables,
     firewall.forwarding,
     firewall.others,

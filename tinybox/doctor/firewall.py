@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinybox.doctor.finding import NOTE, OK, Finding, is_root, text, tried
 from tinybox.errors import HostError
 from tinybox.linux import process
+from tinybox.linux.sockets.nftables import Nftables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,13 +37,15 @@ class Obstacle(NamedTuple):
 
 def nftables(_: Paths) -> Finding:
     """Try to make a table, in a network namespace that ends at once; see nft(8)."""
-    nft = _nft()
-    if not nft:
-        cure = "apt-get install nftables; or --network none or host"
-        return Finding("nftables", NOTE, "the command nft is missing: no published ports, no way out", cure)
+    try:
+        with Nftables():
+            pass
+    except HostError as error:
+        found = f"{error.thing} {error.cause}: no published ports, no way out"
+        return Finding("nftables", NOTE, found, error.cure)
     if not is_root():
-        return Finding("nftables", OK, f"{nft}; only root can try it")
-    refused = tried(lambda: _make_table(nft))
+        return Finding("nftables", OK, "it is installed; only root can try it")
+    refused = tried(_make_table)
     if refused:
         cure = "modprobe nf_tables nft_chain_nat; or --network none or host"
         return Finding("nftables", NOTE, refused, cure)
@@ -53,13 +56,14 @@ def _nft() -> str:
     return shutil.which("nft") or shutil.which("nft", path="/usr/sbin:/sbin") or ""
 
 
-def _make_table(nft: str) -> None:
+def _make_table() -> None:
     process.unshare(CLONE_NEWNET)
-    rules = "table inet tinybox {\n chain out {\n type nat hook postrouting priority srcnat;\n masquerade\n }\n}\n"
-    done = subprocess.run([nft, "-f", "-"], input=rules, capture_output=True, text=True, check=False, timeout=PATIENCE)
-    if done.returncode:
-        message = (done.stderr.strip().splitlines() or ["it failed"])[0]
-        raise HostError("nft", message.removeprefix("/dev/stdin:"))
+    with Nftables() as nft:
+        accepted, told = nft.carry_out(
+            "table inet tinybox {\n chain out {\n type nat hook postrouting priority srcnat;\n masquerade\n }\n}\n"
+        )
+    if not accepted:
+        raise HostError("nft", told)
 
 
 def forwarding(_: Paths) -> Finding:

@@ -17,6 +17,7 @@ from tinybox.container.records import naming
 from tinybox.errors import Reported
 from tinybox.isolation.network import facts, firewall, interfaces, removal
 from tinybox.linux import files, proc
+from tinybox.linux.sockets.nftables import Nftables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ def remove_links(paths: Paths, names: list[str]) -> None:
 
 def table(_: Paths) -> list[str]:
     """Return the name of tinybox's firewall table, if it exists and no box lives."""
-    return [] if not _is_idle() or not firewall.exists() else [firewall.TABLE]
+    return [] if not _is_idle() or not firewall.listed() else [firewall.TABLE]
 
 
 def _is_idle() -> bool:
@@ -109,4 +110,5 @@ def remove_table(paths: Paths, _: list[str]) -> None:
     """Remove the firewall table, if it is still unused."""
     with HostBridges():
         if table(paths):
-            firewall.clear().end()
+            with Nftables() as nft:
+                firewall.clear(nft)

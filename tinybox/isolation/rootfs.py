@@ -102,7 +102,7 @@ def mask(paths: Sequence[str]) -> None:
 class _Covers:
     """What covers masked paths: /dev/null for files, and one empty, read-only tmpfs for all directories.
 
-    A path may be given twice, or lead to a former one: what is a cover already gets no other one.
+    A path may be given twice, or lead to a former one: a file that is a cover already gets no other cover.
     """
 
     def __init__(self) -> None:

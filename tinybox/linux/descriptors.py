@@ -52,6 +52,19 @@ def close_range(first: int, last: int = 2**32 - 1) -> None:
                 _close_if_open(int(name))
 
 
+def keep_only(kept: Iterable[int]) -> None:
+    """Close all file descriptors but *kept*; 0, 1 and 2 become /dev/null; see close_range(2) and null(4)."""
+    devnull = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):
+        os.dup2(devnull, fd)
+    first = 3
+    for fd in sorted(fd for fd in kept if fd > 2):
+        if fd > first:
+            close_range(first, fd - 1)
+        first = fd + 1
+    close_range(first)
+
+
 def _close_if_open(fd: int) -> None:
     try:
         os.close(fd)

@@ -20,7 +20,7 @@ GLOBALS = (
 )
 _MAKE = (
     "b/bundle=DIR pid-file=FILE console-socket=SOCKET pidfd-socket=SOCKET preserve-fds=N no-pivot no-new-keyring"
-    " no-subreaper"
+    " no-subreaper below-caller"
 )
 _LIMITS = (
     "blkio-weight=N cpu-period=N cpu-quota=N cpu-burst=N cpu-share=N cpu-rt-period=N cpu-rt-runtime=N cpu-idle=N"

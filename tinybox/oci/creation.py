@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 class Creation:
     """A container that is being made from a bundle."""
 
-    def __init__(self, entry: Record, bundle: str, config: Spec, handles: Handles, *, keyring: bool) -> None:
+    def __init__(
+        self, entry: Record, bundle: str, config: Spec, handles: Handles, *, keyring: bool, below: bool = False
+    ) -> None:
         here = host.read(entry.cache)
         here.check()
         self.entry, self.bundle, self.config, self.handles, self.keyring = entry, bundle, config, handles, keyring
-        self.cgroup = groups.group(entry.id, config, here.hierarchies)
+        self.below = groups.of_caller(config, here.hierarchies) if below else {}
+        self.cgroup = groups.group(entry.id, config, groups.moved(here.hierarchies, self.below))
         self.limits_memory = False
         self.task = Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
         self.runner = PlanRunner(planner.plan(self.task), handles)
@@ -53,6 +56,7 @@ class Creation:
             created=record.now(),
             cgroup=self.cgroup.name,
             groups=self.cgroup.ours,
+            below=self.below,
             outline=record.outline(config),
             covers=root.look() if root else None,
             keyring=self.keyring,
@@ -85,7 +89,7 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
         watched = not detached and not command.value("console-socket")
         handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=watched)
         keyring = "no-new-keyring" not in command.flags
-        creation = Creation(entry, bundle, wanted, handles, keyring=keyring)
+        creation = Creation(entry, bundle, wanted, handles, keyring=keyring, below="below-caller" in command.flags)
         adapt(creation)
         for warning in creation.runner.plan.warnings:
             command.log.write("warning", warning)

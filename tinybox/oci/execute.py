@@ -1,14 +1,14 @@
 """The verb exec: run one more process in a container, by the container's config.json and the options of the command.
 
-The process joins the container as with `tinybox exec`, by a pidfd of the first process; see container/execute.py.
+The process enters the container as that of `tinybox exec`, by a pidfd of the first process: planning/entering.py.
 """
 
 from __future__ import annotations
 
 import os
 
-from tinybox.container import execute
 from tinybox.container.config import validate
+from tinybox.container.planning import entering
 from tinybox.container.planning.task import Task
 from tinybox.container.process import init, plan_runner, spawn, wait_loop
 from tinybox.container.process.handles import Handles
@@ -52,13 +52,13 @@ class Execution:
             from tinybox.isolation.cgroups import sub_group
 
             self.cgroup = sub_group.SubGroup(self.cgroup, sub_group.parsed(below))
-        handles.namespace_fds[execute.TARGET] = open_process(entry)
+        handles.namespace_fds[entering.TARGET] = open_process(entry)
         if shared.root(config, entry.state["bundle"]):
-            handles.namespace_fds[execute.ROOT] = open_root(entry)
+            handles.namespace_fds[entering.ROOT] = open_root(entry)
         keyring = entry.state.get("keyring", True)
         task = Task(config, entry.state["bundle"], here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
         task.first_process = first
-        self.runner = plan_runner.PlanRunner(execute.plan(task, init.NONE, dies_with_parent=dies_with_parent), handles)
+        self.runner = plan_runner.PlanRunner(entering.plan(task, init.NONE, dies_with_parent=dies_with_parent), handles)
 
 
 def open_process(entry: Record) -> int:

@@ -15,7 +15,7 @@ from tinybox.isolation.cgroups.hierarchies import hierarchies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from tinybox.container.records.spec_types import Spec
     from tinybox.isolation.cgroups.group import Cgroup
@@ -28,16 +28,37 @@ PATIENCE = 10.0  # seconds that a frozen group may take to go on
 def group(container: str, config: Spec, where: Hierarchies, made: Iterable[str] | None = None) -> Cgroup:
     """Return the group that ``linux.cgroupsPath`` names; *made* are its directories that tinybox has made.
 
-    A relative path begins at tinybox's own group; the specification leaves that place to the runtime.
+    A relative path begins at tinybox's own group; the specification leaves that place to the runtime. With
+    --below-caller *where* is what `moved` returns.
     """
+    from tinybox.container.planning import cgroups
     from tinybox.isolation.cgroups.group import Cgroup, place
 
-    path = config.get("linux", {}).get("cgroupsPath", "")
+    path, needed = config.get("linux", {}).get("cgroupsPath", ""), [*cgroups.controllers(config, where), *where.v1]
     if not path:
-        return Cgroup(place(container), where, [*needed(config, where), *where.v1])
+        return Cgroup(place(container), where, needed)
     from tinybox.isolation.cgroups.shared import SharedCgroup
 
-    return SharedCgroup(path if path.startswith("/") else place(path), where, [*needed(config, where), *where.v1], made)
+    return SharedCgroup(path if path.startswith("/") else place(path), where, needed, made)
+
+
+def of_caller(config: Spec, where: Hierarchies) -> dict[str, str]:
+    """Return the directories in which a group with --below-caller begins, by the mount points of the hierarchies.
+
+    There are none for an absolute ``linux.cgroupsPath``, which begins at the root.
+    """
+    from tinybox.isolation.cgroups import callers
+
+    return {} if config.get("linux", {}).get("cgroupsPath", "").startswith("/") else callers.of_this_process(where)
+
+
+def moved(where: Hierarchies, below: Mapping[str, str] | None) -> Hierarchies:
+    """Return the hierarchies as they begin in the directories *below*, which `of_caller` has found, if any."""
+    if not below:
+        return where
+    from tinybox.isolation.cgroups import callers
+
+    return callers.moved(where, below)
 
 
 def of(entry: Record, where: Hierarchies | None = None) -> Cgroup:
@@ -45,7 +66,7 @@ def of(entry: Record, where: Hierarchies | None = None) -> Cgroup:
 
     The record of a former tinybox, or a damaged one, has no name of it: then config.json has the path.
     """
-    where, made = where or hierarchies(), entry.state.get("groups")
+    where, made = moved(where or hierarchies(), entry.state.get("below")), entry.state.get("groups")
     if "cgroup" not in entry.state:
         from tinybox.container.records import spec
 
@@ -62,12 +83,12 @@ def of(entry: Record, where: Hierarchies | None = None) -> Cgroup:
 
 def is_frozen(entry: Record) -> bool:
     """Return whether the container is paused: all processes of its group are stopped; see cgroups(7)."""
-    return frozen.is_frozen(_name(entry), hierarchies())
+    return frozen.is_frozen(_name(entry), moved(hierarchies(), entry.state.get("below")))
 
 
 def thaw(entry: Record) -> None:
     """Let the processes of the container's group continue; a removed group is no error; see cgroups(7)."""
-    frozen.thaw(_name(entry), hierarchies(), time.monotonic() + PATIENCE)
+    frozen.thaw(_name(entry), moved(hierarchies(), entry.state.get("below")), time.monotonic() + PATIENCE)
 
 
 def _name(entry: Record) -> str:
@@ -85,11 +106,3 @@ def check_free(group: Cgroup) -> None:
     directory = group.directory("freezer")
     if group.ours is None and directory and os.path.isdir(directory):
         raise StateError(f"cgroup {group.name}", "it exists already", "use another id, or name a cgroupsPath")
-
-
-def needed(config: Spec, where: Hierarchies) -> set[str]:
-    """Return the controllers that the limits in *config* use."""
-    from tinybox.isolation.cgroups.limits import settings
-
-    resources = config.get("linux", {}).get("resources", {})
-    return {"devices"} | {setting.controller for setting in settings(resources, where)}

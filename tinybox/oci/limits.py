@@ -49,6 +49,7 @@ def update(command: CommandLine) -> None:
         where = hierarchies.hierarchies()
         changes = with_swap(sent(changes), resources, where)
         resources.update(merged(resources, changes))
+        where = groups.moved(where, entry.state.get("below"))
         group = groups.group(entry.id, config, where, entry.state.get("groups") or ())
         limits.apply(group, resources, changes)
         spec.save(config, entry.folder)

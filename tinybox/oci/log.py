@@ -5,11 +5,9 @@ If the exit status is an error, the engine reads the last line and shows it to i
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
-from tinybox import explain
 from tinybox.errors import UsageError, printable
 from tinybox.linux import quick_json as json
 
@@ -25,6 +23,10 @@ class Log:
             raise UsageError(f"--log-format {self.format}", "is no format", ", ".join(FORMATS))
         self.fd = self._open() if self.path else 2
         if debug:
+            import fcntl
+
+            from tinybox import explain
+
             if not self.path:  # the container's first process writes here, too, when its own stderr is a terminal
                 self.fd = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)
             explain.listeners.append(self._debug)

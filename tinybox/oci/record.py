@@ -38,6 +38,7 @@ SHAPE: dict[str, Any] = {  # see quick_json.misfit
     "startTicks": json.INT64,
     "annotations": {"*": str},
     "groups": [str],
+    "below": {"*": str},
     "keyring": bool,
     "outline": {
         "root!": {"path!": str},

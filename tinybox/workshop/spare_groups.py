@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from tinybox.errors import TinyboxError
 from tinybox.isolation import mounts
 from tinybox.isolation.cgroups import files, visible_tree
-from tinybox.isolation.cgroups.group import Cgroup, Setting, place
+from tinybox.isolation.cgroups.files import Setting
+from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.hierarchies import hierarchies
 from tinybox.linux import process
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,9 @@ import pytest
 from tests.support import no_trace
 from tests.support.boxes import new_name, until
 from tests.support.slowness import SLOWNESS
-from tinybox.doctor import leftovers
-from tinybox.doctor.finding import tried
+from tinybox.container.records.paths import Paths
+from tinybox.doctor import leftovers, links
+from tinybox.doctor.finding import NOTE, OK, tried
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -116,6 +118,16 @@ def test_firewalls_that_stop_boxes_are_named(tinybox: Command, rules: str, who: 
     assert "tinybox0" in firewall("drop")["cure"]
     assert firewall("accept")["verdict"] == ("note" if who == "firewalld" else "ok")
     assert examined(tinybox, ":", "-n")["firewall"]["verdict"] == "ok"
+
+
+def test_links_are_made_and_read_by_another_library(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bridge and a veth pair can be made, and nothing is left of them; the control: other links are noted."""
+    before, paths = socket.if_nameindex(), Paths(tinybox.root)
+    assert links.links(paths).verdict == OK
+    monkeypatch.setattr(links, "ASKED", {**links.ASKED, links.LINK: ("veth", links.MTU + 1)})
+    noted = links.links(paths)
+    assert (noted.verdict, "1400" in noted.found) == (NOTE, True)
+    assert socket.if_nameindex() == before
 
 
 def test_tinybox_s_own_table_is_no_obstacle(tinybox: Command) -> None:

@@ -16,12 +16,13 @@ import pytest
 from tests.kernel.life.test_faults import faulty
 from tests.support.boxes import new_name, until
 from tests.support.detached_boxes import kill_and_wait, life, nothing_is_left, stdout_of
-from tests.support.network_boxes import addresses, bridged, everything, same_as
+from tests.support.network_boxes import addresses, bridged, everything, links, same_as
 from tests.support.second_host import ip
 from tests.support.slowness import SLOWNESS
 from tinybox.container.network import definitions, pools
 from tinybox.container.records.paths import Paths
-from tinybox.isolation.network import firewall
+from tinybox.linux import locks
+from tinybox.linux.sockets import nftables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,17 +37,37 @@ KILLED = "tinybox: network: the process that makes the network links was killed\
 OWN = ("ports", "addresses", "names", "network", "await-network")
 
 
+def libraries(program: str) -> dict[str, str]:
+    """Return the shared libraries of a *program*, by name, each with its path; see ldd(1)."""
+    shown = subprocess.run(["ldd", program], capture_output=True, text=True, check=True, timeout=20 * SLOWNESS).stdout
+    return {words[0]: words[2] for line in shown.splitlines() if len(words := line.split()) > 3 and words[1] == "=>"}
+
+
+def has_left_a_note() -> bool:
+    """Wait for the link remover, which has a lock, and tell whether its note is still there: it was killed."""
+    folder = pools.folder()
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        locks.lock_file(fd)
+        return os.path.exists(f"{folder}/{pools.LEAVING}")
+    finally:
+        os.close(fd)
+
+
 @contextlib.contextmanager
 def unfirewalled(tinybox: Command, name: str, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a box called *name*; once it runs, make nft(8) fail for its owner, in a mount namespace of its own."""
+    """Run a box called *name*; once it runs, take libnftables from its owner, and make nft(8) fail.
+
+    The owner has a mount namespace of its own, where both files are another program.
+    """
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     command = ["unshare", "--mount", tinybox.path, "run", "--name", name, *words]
     with subprocess.Popen(command, env=tinybox.environment, text=True, **pipes) as process:  # type: ignore[call-overload]
         state = Path(tinybox.root, "run", name, "state.json")
         until(lambda: state.exists() and json.loads(state.read_text())["status"] == "running")
-        false, nft = shutil.which("false"), os.path.realpath(firewall.program())
-        there = ["nsenter", f"--mount=/proc/{process.pid}/ns/mnt"]
-        subprocess.run([*there, "mount", "--bind", str(false), nft], check=True, timeout=20 * SLOWNESS)
+        there = ["nsenter", f"--mount=/proc/{process.pid}/ns/mnt", "mount", "--bind", str(shutil.which("false"))]
+        for file in (nftables.program(), libraries(nftables.program())[nftables.LIBRARY]):
+            subprocess.run([*there, os.path.realpath(file)], check=True, timeout=20 * SLOWNESS)
         yield process
 
 
@@ -86,7 +107,7 @@ def test_kill_at_any_call_to_the_system(bridged: Command) -> None:
 def test_the_link_maker_is_killed_at_any_call(bridged: Command) -> None:
     """The link maker dies, early or late: the run fails with one line, and the host is at once as it was."""
     before, killed = everything(), 0
-    for count in range(3, 2000, 1 if os.environ.get("TINYBOX_SOAK") else 7):
+    for count in range(3, 2000, 1 if os.environ.get("TINYBOX_SOAK") else 5):
         with faulty(bridged, "kill-link-maker-at", str(count), *RUN) as process:
             _, told = process.communicate(timeout=20 * SLOWNESS)
         same_as(before)
@@ -95,6 +116,26 @@ def test_the_link_maker_is_killed_at_any_call(bridged: Command) -> None:
         assert (process.returncode, told) == (125, KILLED), count
         killed += 1
     assert killed > 5
+
+
+def test_the_link_remover_is_killed_at_any_call(bridged: Command) -> None:
+    """The link remover dies, early or late: the run has ended well, and the next command removes what is left.
+
+    The control: some of them leave the bridge for the next command.
+    """
+    before, left, count = everything(), 0, 0
+    while count < 200:
+        count += 1
+        with faulty(bridged, "kill-link-remover-at", str(count), *RUN) as process:
+            out, told = process.communicate(timeout=20 * SLOWNESS)
+        assert (process.returncode, out, told) == (0, "", ""), count
+        if not has_left_a_note():
+            break
+        left += "tinybox0" in links()
+        nothing_is_left(bridged)
+        same_as(before)
+    assert left >= 2
+    same_as(before)
 
 
 def test_a_step_that_fails_is_undone(bridged: Command) -> None:

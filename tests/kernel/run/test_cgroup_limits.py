@@ -15,7 +15,8 @@ import pytest
 from tests.support.cgroup_children import MIB, VIEWS, end, group_with, run, sleep_for_ever, start, until
 from tinybox.errors import HostError, UsageError
 from tinybox.isolation.cgroups.device_rules import DEFAULT_DEVICES
-from tinybox.isolation.cgroups.group import Cgroup, Setting
+from tinybox.isolation.cgroups.files import Setting
+from tinybox.isolation.cgroups.group import Cgroup
 from tinybox.isolation.cgroups.limits import settings
 from tinybox.isolation.cgroups.out_of_memory import OomWatch, memory_limit, oom_kills
 from tinybox.isolation.cgroups.stats import stats

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tests.conftest import Command
-    from tinybox.isolation.cgroups.group import Setting
+    from tinybox.isolation.cgroups.files import Setting
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
     Patch = pytest.MonkeyPatch

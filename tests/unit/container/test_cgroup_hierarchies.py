@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tinybox.errors import HostError
+from tinybox.isolation.cgroups import callers
 from tinybox.isolation.cgroups.hierarchies import Hierarchies, hierarchies
 
 V2 = "29 22 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -68,3 +70,28 @@ def test_each_hierarchy_is_listed_once() -> None:
     """Controllers that share a mount share one root."""
     where = Hierarchies("/v2", (), {"cpu": "/a", "cpuacct": "/a", "pids": "/b"})
     assert where.roots() == ["/v2", "/a", "/b"]
+
+
+def test_a_group_below_the_caller_is_beside_it_in_version_2() -> None:
+    """In version 1 the place is the caller's own group, in version 2 the one above, as the caller's has processes."""
+    groups = "4:memory:/slurm/job_1\n3:pids:/\n2:cpu:/slurm\n1:name=systemd:/scope\n0::/slurm/job_1/task\n"
+    found = callers.places(hierarchies(HYBRID, ""), HYBRID, groups)
+    assert found == {
+        "/sys/fs/cgroup/memory": "/sys/fs/cgroup/memory/slurm/job_1",
+        "/sys/fs/cgroup/pids": "/sys/fs/cgroup/pids",
+        "/sys/fs/cgroup/cpu": "/sys/fs/cgroup/cpu/slurm",
+        "/sys/fs/cgroup/systemd": "/sys/fs/cgroup/systemd/scope",
+        "/sys/fs/cgroup/unified": "/sys/fs/cgroup/unified/slurm/job_1",
+    }
+    where = callers.moved(hierarchies(HYBRID, ""), found)
+    assert where.root("memory") == "/sys/fs/cgroup/memory/slurm/job_1"
+    assert where.mode == "hybrid"
+    assert callers.places(hierarchies(V2, ""), V2, "0::/\n") == {"/sys/fs/cgroup": "/sys/fs/cgroup"}
+
+
+def test_a_mount_that_shows_a_part_of_the_tree() -> None:
+    """The path of the caller's group begins at the root of the hierarchy; the mount may show a part of it alone."""
+    part = V2.replace("0:26 / /sys", "0:26 /part /sys")
+    assert callers.places(hierarchies(part, ""), part, "0::/part/a/b\n") == {"/sys/fs/cgroup": "/sys/fs/cgroup/a"}
+    with pytest.raises(HostError, match="the caller is in /another, which is outside of /sys/fs/cgroup"):
+        callers.places(hierarchies(part, ""), part, "0::/another\n")

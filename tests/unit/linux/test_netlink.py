@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.errors import SyscallError
-from tinybox.linux.sockets import netlink, rtnetlink
+from tinybox.linux.sockets import link_requests, netlink, rtnetlink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,9 +119,9 @@ def test_any_packet_ends() -> None:
 
 
 ASKING: list[tuple[Callable[[netlink.NetlinkSocket], object], int, int]] = [
-    (rtnetlink.plain_links, rtnetlink.RTM_NEWLINK, 16),
-    (rtnetlink.addresses, rtnetlink.RTM_NEWADDR, 8),
-    (rtnetlink.routes, rtnetlink.RTM_NEWROUTE, 12),
+    (rtnetlink.plain_links, link_requests.RTM_NEWLINK, 16),
+    (rtnetlink.addresses, link_requests.RTM_NEWADDR, 8),
+    (rtnetlink.routes, link_requests.RTM_NEWROUTE, 12),
     (rtnetlink.neighbours, rtnetlink.RTM_NEWNEIGH, 12),
 ]
 

@@ -9,7 +9,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from tinybox.errors import SyscallError
-from tinybox.linux.sockets import netlink, rtnetlink
+from tinybox.linux.sockets import link_requests, netlink, rtnetlink
 
 
 def test_the_links_are_those_of_the_namespace() -> None:
@@ -59,10 +59,10 @@ def test_pyroute2_reads_the_same() -> None:
             (each["index"], f"{each.get_attr('IFA_LOCAL') or each.get_attr('IFA_ADDRESS')}/{each['prefixlen']}")
             for each in library.get_addr()
         ]
-        routes = [each for each in rtnetlink.routes(kernel) if each.table == rtnetlink.RT_TABLE_MAIN]
+        routes = [each for each in rtnetlink.routes(kernel) if each.table == link_requests.RT_TABLE_MAIN]
         assert [(each.link, each.target.partition("/")[0], each.gateway, each.kind) for each in routes] == [
             (*(each.get_attr(name) or "" for name in ("RTA_OIF", "RTA_DST", "RTA_GATEWAY")), each["type"])
-            for each in library.get_routes(table=rtnetlink.RT_TABLE_MAIN)
+            for each in library.get_routes(table=link_requests.RT_TABLE_MAIN)
         ]
         for family in (socket.AF_UNSPEC, rtnetlink.AF_BRIDGE):
             known = rtnetlink.neighbours(kernel, family)

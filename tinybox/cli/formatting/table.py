@@ -52,8 +52,8 @@ class Table:
         """Return the lines to print for *things*, one or more for each; a table begins with its headings."""
         if self._usual:
             headings = [self._columns[name][0] for name in self._usual]
-            values = [(name, self._columns[name][1]) for name in self._usual]
-            return in_columns([headings, *([_cell(name, value(thing)) for name, value in values] for thing in things)])
+            getters = [self._columns[name][1] for name in self._usual]
+            return in_columns([headings, *(self._cells([get(thing) for get in getters]) for thing in things)])
         rows = [Row(self._columns, thing) for thing in things]
         if self._template is None:
             from tinybox.cli.formatting.functions import as_json
@@ -64,6 +64,14 @@ class Table:
             return texts
         lines = [self._template.render(self._headings()), *texts]
         return in_columns([[printable(cell) for cell in line.split("\t")] for line in lines])
+
+    def _cells(self, values: list[Any]) -> list[str]:
+        """Return the *values* of the usual columns as text; nearly always they are text that can be printed."""
+        try:
+            is_plain = all(map(str.isprintable, values))
+        except TypeError:  # a number, or None
+            is_plain = False
+        return values if is_plain else [_cell(name, value) for name, value in zip(self._usual, values, strict=True)]
 
     def _headings(self) -> dict[str, Any]:
         headings: dict[str, Any] = {name: heading for name, (heading, _) in self._columns.items()}

@@ -6,8 +6,8 @@ criu dumps all that the container's processes share among themselves. Where some
     bind mounts, control groups   made again from config.json, as for a start
     the network namespace         a new one, with links as for a start
     stdin, stdout and stderr      the streams of the command or the monitor that restores, in place of pipes
-    files of the host             opened again by their path: those that tinybox's own PID 1 has mapped, as it is the
-                                  host's Python, and files to which the streams of the container were redirected
+    files of the host             opened again by their path: the program of tinybox's own PID 1, which is the host's
+                                  Python, and files to which the streams of the container were redirected
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def is_made_again(entry: Mount | None) -> bool:
 
 
 def external_files(pids: list[int], living: list[LivingMount]) -> dict[str, File]:
-    """Return the regular files that the processes have open or mapped and that are on none of their mounts, by key."""
+    """Return by key the regular files that the processes have open or mapped, or run, and that are on no such mount."""
     inside, found = {each.mount_id for each in living}, dict[str, File]()
     for pid in pids:
         for key, mount, file in _files(pid):
@@ -120,27 +120,31 @@ def external_files(pids: list[int], living: list[LivingMount]) -> dict[str, File
 
 
 def _files(pid: int) -> Iterator[tuple[str, int, File]]:
-    """Yield the key, the mount and the description of each regular file that *pid* has open or mapped.
+    """Yield the key, the mount and the description of each regular file that *pid* has open or mapped, or runs.
 
+    PID 1 runs a file that it has not mapped any more; see native_init.stay().
     Files without a name are left out: criu dumps shared memory itself, which the kernel shows as deleted files on a
     mount of its own, such as "/dev/zero (deleted)"; see MAP_SHARED and MAP_ANONYMOUS in mmap(2), and memfd_create(2).
     """
-    for folder in ("map_files", "fd"):
-        for name in _names(f"/proc/{pid}/{folder}"):
-            path = f"/proc/{pid}/{folder}/{name}"
-            try:
-                fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            except OSError:  # closed since
-                continue
-            try:
-                info = os.fstat(fd)
-                if stat.S_ISREG(info.st_mode) and info.st_nlink:
-                    mount = int(_fdinfo("self", str(fd))["mnt_id"])
-                    mode = int(_fdinfo(str(pid), name)["flags"], 8) & os.O_ACCMODE if folder == "fd" else os.O_RDONLY
-                    key = f"file[{mount:x}:{info.st_ino:x}]"
-                    yield key, mount, File(os.readlink(path), info.st_size, info.st_mtime_ns, mode)
-            finally:
-                os.close(fd)
+    listed = [
+        (folder, f"{folder}/{name}") for folder in ("map_files", "fd") for name in _names(f"/proc/{pid}/{folder}")
+    ]
+    for folder, name in [("", "exe"), *listed]:
+        path = f"/proc/{pid}/{name}"
+        try:
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:  # closed since
+            continue
+        try:
+            info = os.fstat(fd)
+            if stat.S_ISREG(info.st_mode) and info.st_nlink:
+                mount, mode = int(_fdinfo("self", str(fd))["mnt_id"]), os.O_RDONLY
+                if folder == "fd":
+                    mode = int(_fdinfo(str(pid), name.removeprefix("fd/"))["flags"], 8) & os.O_ACCMODE
+                key = f"file[{mount:x}:{info.st_ino:x}]"
+                yield key, mount, File(os.readlink(path), info.st_size, info.st_mtime_ns, mode)
+        finally:
+            os.close(fd)
 
 
 def _names(folder: str) -> list[str]:

@@ -168,7 +168,7 @@ def watch(watching: WaitLoop, container: Container, streams: StreamHub) -> None:
     if check is not None:
         check.attend(watching)
     if not STRANGERS.get():  # the memory of a Python program that uses tinybox as a library is not for a disk
-        resting.plan(watching, container.bundle)
+        resting.plan(watching, container.bundle, container.record.state.get("restarts", 0))
     streams.watch(watching)
     if check is not None:
         check.close()

@@ -13,17 +13,18 @@ if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import WaitLoop
 
 QUIET = 1.0  # seconds after the start; a container that ends before costs no write to the disk
-LONGER = 8  # how many times as long as before the next pause is
+LONGER, MOST = 8, 5  # how many times as long as before the next pause is, and after how many rests it stays so
 
 
-def plan(watching: WaitLoop, folder: str, pause: float = QUIET) -> None:
-    """Rest in *pause* seconds, with the memory in a file in *folder*, and again after longer and longer pauses.
+def plan(watching: WaitLoop, folder: str, before: int = 0) -> None:
+    """Rest after a pause, with the memory in a file in *folder*, and again after longer and longer pauses.
 
-    With the first event the memory is in use again, so a container with many events costs few writes.
+    With the first event the memory is in use again. So a container with many events, or many starts, costs few writes:
+    *before* is how many there were.
     """
 
     def rest() -> None:
         if own_swap.wait(folder, watching.masks.items(), watching.timeout()):
-            plan(watching, folder, pause * LONGER)
+            plan(watching, folder, before + 1)
 
-    watching.after(pause, rest)
+    watching.after(QUIET * LONGER ** min(before, MOST), rest)

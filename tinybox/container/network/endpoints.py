@@ -42,6 +42,7 @@ class Endpoints:
         self.ports = published_ports.published(annotations)
         self.reservations: list[Reservation] = []
         self.networks: list[tuple[str, str]] = []  # that were joined, and after `release` left: each id and name
+        self.returns_early = False  # the owner ends with the container: it need not wait until the links are removed
         self.former: dict[str, str] = {}  # by network: a restored box's sockets may be bound to these addresses
 
     @staticmethod
@@ -109,7 +110,7 @@ class Endpoints:
 
     def release(self) -> None:
         """Release all links, addresses and ports of the container."""
-        self.networks = release(self.paths, self.id)
+        self.networks = release(self.paths, self.id, meanwhile=self.returns_early and not explain.listeners)
         self.release_ports()
 
 
@@ -135,19 +136,19 @@ def release_of_the_dead(paths: Paths, container: str) -> list[tuple[str, str]]:
         return left
 
 
-def release(paths: Paths, container: str, network: str = "") -> list[tuple[str, str]]:
+def release(paths: Paths, container: str, network: str = "", *, meanwhile: bool = False) -> list[tuple[str, str]]:
     """Release a container's links and addresses in its networks, or in one *network*; a second call does no harm.
 
     Return the id and the name of each network that it has left. The container's owner calls this, or the command that
-    reaps the container.
+    reaps the container. *meanwhile*: a child removes the links, and is not waited for.
     """
-    left = _disconnect(paths, container, network)
+    left = _disconnect(paths, container, network, meanwhile=meanwhile)
     if left:
         hosts_file.refresh(paths, [name for _, name in left], container if network else "")
     return left
 
 
-def _disconnect(paths: Paths, container: str, network: str = "") -> list[tuple[str, str]]:
+def _disconnect(paths: Paths, container: str, network: str, *, meanwhile: bool) -> list[tuple[str, str]]:
     """Remove a container's links, or only that to one *network*; return the networks that it has left."""
     owner = paths.run_directory(container)
     ends = [end for end in addresses.read(owner) if network in ("", end.network)]
@@ -156,7 +157,7 @@ def _disconnect(paths: Paths, container: str, network: str = "") -> list[tuple[s
     with host_bridges.HostBridges() as bridges:
         try:
             if ends:
-                bridges.disconnect(owner, ends)
+                bridges.disconnect(owner, ends, meanwhile=meanwhile)
         finally:  # still under the lock: the next process must see which boxes are left
             addresses.give_back(paths, container, network)
             bridges.tidy()

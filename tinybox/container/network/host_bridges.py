@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 
 from tinybox import explain
-from tinybox.container.network import addresses, pools, published_ports, subnets
+from tinybox.container.network import addresses, link_remover, pools, published_ports, subnets
 from tinybox.container.records import naming
 from tinybox.errors import HostError, StepError
-from tinybox.isolation.network import conntrack, firewall, interfaces, removal
+from tinybox.isolation.network import conntrack, firewall, interfaces
 from tinybox.linux import user_namespaces
 from tinybox.linux.locks import lock_file
+from tinybox.linux.sockets.nftables import Nftables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ class HostBridges:
     def __enter__(self) -> Self:
         os.makedirs(self.path, 0o700, exist_ok=True)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        os.set_inheritable(self._fd, True)  # nft(8) holds the lock, too: it goes on if tinybox is killed
+        os.set_inheritable(self._fd, True)  # the program nft(8), too, holds the lock: it goes on if tinybox is killed
         lock_file(self._fd)
+        link_remover.finish(self.path)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,9 +63,9 @@ class HostBridges:
         }
         return {owner for owner in holders if pools.is_alive(owner)}
 
-    def connect(self, owner: str, endpoints: list[Endpoint], namespace: int, messages: interfaces.Messages) -> None:
+    def connect(self, owner: str, endpoints: list[Endpoint], namespace: int) -> None:
         """Make a box's veth pairs into the network *namespace* (an fd), and open the firewall for its ports."""
-        with interfaces.Routes(messages) as routes:
+        with interfaces.Routes() as routes:
             for end in endpoints:
                 self._refuse_overlap(end)
                 host = ", ".join(_host_addresses(end))
@@ -97,14 +99,15 @@ class HostBridges:
         explain.report_part("nat", _rules([*_bridges(endpoints), *_published(owner, every)]), "nft(8)")
         _open_loopback(owner, every)
         others = self.boxes() - {owner}
-        if others or len(every) > len(endpoints):
-            try:
-                firewall.add([*_bridges(endpoints), *_published(owner, every)])
-            except StepError:  # another program has flushed the ruleset: make all of it again
-                pass
-            else:
-                return
-        firewall.load(_members_of([*others, owner]))
+        with Nftables() as nft:
+            if others or len(every) > len(endpoints):
+                try:
+                    firewall.add(nft, [*_bridges(endpoints), *_published(owner, every)])
+                except StepError:  # another program has flushed the ruleset: make all of it again
+                    pass
+                else:
+                    return
+            firewall.load(nft, _members_of([*others, owner]))
 
     def _forward(self, version: int) -> None:
         """Turn on IP forwarding; first note in a file if it was off; see ip_forward in the kernel's ip-sysctl."""
@@ -112,34 +115,37 @@ class HostBridges:
             os.close(os.open(f"{self.path}/.forwarding{version}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             interfaces.set_parameter(FORWARDING[version], "1")
 
-    def disconnect(self, owner: str, endpoints: list[Endpoint]) -> None:
-        """Undo `connect`, also one that was interrupted.
+    def disconnect(self, owner: str, endpoints: list[Endpoint], *, meanwhile: bool = False) -> None:
+        """Undo `connect`, also one that was interrupted; *meanwhile*: a child removes the links, see link_remover.py.
 
         A bridge is removed with its last box, the firewall's table and forwarding with the last box of the host.
         """
-        leaving = {end.network for end in endpoints}
-        every = addresses.read(owner)
-        rest = [end for end in every if end.network not in leaving]
-        others = self.boxes() - {owner}
         unused = {end.bridge for end in endpoints if not self.boxes(end.bridge) - {owner}}
-        if others or rest:
-            idle = _bridges([end for end in endpoints if end.bridge in unused])
-            staying: list[firewall.Bridge | firewall.Published] = [*_sharing(idle, others), *_published(owner, rest)]
-            closing = firewall.exchange([*idle, *_published(owner, every)], staying)
-        else:
-            closing = firewall.clear()
-        for bridge in unused:
-            removal.remove_bridge(bridge)
-        for end in endpoints:
-            removal.remove_link(end.link)
+        with Nftables() as nft:  # closed last: see there
+            try:
+                self._close_firewall(nft, owner, endpoints, unused)
+            finally:
+                links = [end.link for end in endpoints]
+                if meanwhile:
+                    link_remover.begin(self.path, unused, links, (self._fd, nft.socket))
+                else:
+                    link_remover.remove(unused, links)
+
+    def _close_firewall(self, nft: Nftables, owner: str, endpoints: list[Endpoint], unused: set[str]) -> None:
+        """Remove the rules of a box for these *endpoints* and for the bridges that are *unused* without it."""
+        leaving = {end.network for end in endpoints}
+        every, others = addresses.read(owner), self.boxes() - {owner}
+        rest = [end for end in every if end.network not in leaving]
         if not (others or rest):
             self._stop_forwarding()
+            firewall.clear(nft)
+            return
+        idle = _bridges([end for end in endpoints if end.bridge in unused])
+        staying: list[firewall.Bridge | firewall.Published] = [*_sharing(idle, others), *_published(owner, rest)]
         try:
-            closing.end()
+            firewall.exchange(nft, [*idle, *_published(owner, every)], staying)
         except StepError:  # another program has changed tinybox's table: make the remaining rules again
-            if not (others or rest):
-                raise
-            firewall.load([*_members_of(others), *_members(owner, rest)])
+            firewall.load(nft, [*_members_of(others), *_members(owner, rest)])
         _open_loopback(owner, rest)
 
     def _stop_forwarding(self) -> None:

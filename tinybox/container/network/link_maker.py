@@ -1,8 +1,8 @@
 """The link maker: a child process of tinybox that makes a box's network links (veth pairs) while tinybox goes on.
 
-Links are made with pyroute2, which takes longer to load than a container takes to make. So a child is forked before all
-else. It loads pyroute2 while the box is made, makes the links, reports the result, and exits. Its name in ps(1) is
-``tinybox:links``. If it is killed, the start of the box fails; if its parent is killed, it ends, too.
+A child is forked before all else. It makes the links and the firewall rules while the box makes its mounts, reports the
+result, and exits. Its name in ps(1) is ``tinybox:links``. If it is killed, the start of the box fails; if its parent is
+killed, it ends, too.
 """
 
 from __future__ import annotations
@@ -68,38 +68,24 @@ def _reap(pid: int) -> None:
 
 
 def _work(pipes: SyncPipes) -> NoReturn:
-    """Be the link maker: load pyroute2, wait for the order, carry it out, and exit."""
+    """Be the link maker: wait for the order, carry it out, and exit."""
     listeners, explain.listeners[:] = [*explain.listeners], []  # the preparations are no part of a step
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, init.SIGNALS)  # a Ctrl-C is for the box; this process ends by its pipe
         process.set_name(b"tinybox:links")
-        _close_inherited(pipes)
-        messages = interfaces.Messages()
+        descriptors.keep_only((pipes.gate, pipes.report, *explain.kept))  # not its parent's locks and pipes
         order = os.read(pipes.gate, _ORDER_MAX)
         explain.listeners[:] = listeners
         if order:
             pid, _, owner = os.fsdecode(order.rstrip(b"\n")).partition(" ")
-            connect(owner, int(pid), messages)
+            connect(owner, int(pid))
             pipes.send(DONE)
     except BaseException as error:  # noqa: BLE001  any error must be reported to the parent
         pipes.send_error(error)
     os._exit(0)
 
 
-def _close_inherited(pipes: SyncPipes) -> None:
-    """Close the inherited fds except this side of the *pipes*: locks and pipes must not stay open after the parent."""
-    devnull = os.open(os.devnull, os.O_RDWR)
-    for fd in range(3):
-        os.dup2(devnull, fd)
-    first = 3
-    for fd in sorted((pipes.gate, pipes.report, *explain.kept)):
-        if fd > first:
-            descriptors.close_range(first, fd - 1)
-        first = fd + 1
-    descriptors.close_range(first)
-
-
-def connect(owner: str, pid: int, messages: interfaces.Messages, only: str = "") -> None:
+def connect(owner: str, pid: int, only: str = "") -> None:
     """Connect the box whose first process is *pid* with its networks, or with *only* that one.
 
     Under the lock on the host's bridges, nothing is done unless the box's owner is alive: then its record still exists,
@@ -111,7 +97,7 @@ def connect(owner: str, pid: int, messages: interfaces.Messages, only: str = "")
             if not pools.is_alive(owner):
                 return
             ends = [end for end in addresses.read(owner) if only in ("", end.network)]
-            bridges.connect(owner, ends, namespace, messages)
+            bridges.connect(owner, ends, namespace)
         way = None if only else addresses.way_out(ends)
         for end in ends:
             gateways = [gateway for gateway in (end.gateway, end.gateway6) if gateway] if end is way else []
@@ -119,6 +105,6 @@ def connect(owner: str, pid: int, messages: interfaces.Messages, only: str = "")
             says = f"Give {end.interface} in the box {', '.join(places)}, and set it up"
             says += f"; its default route leads to {', '.join(gateways)}" if gateways else ""
             explain.report_part("addresses", says, "ip-address(8)")
-            interfaces.configure(messages, namespace, end.interface, places, gateways, end.sysctls)
+            interfaces.configure(namespace, end.interface, places, gateways, end.sysctls)
     finally:
         os.close(namespace)

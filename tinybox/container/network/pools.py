@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.records import naming, state
+from tinybox.container.records import naming, paths, state
 from tinybox.linux import files, locks, ownership, user_namespaces
 from tinybox.linux.locks import lock_file
 
@@ -17,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-POOLS = "/run/tinybox-networks"
+POOLS = paths.POOLS
+LEAVING = ".leaving"  # beside the pools: the links that the link remover has to remove, see link_remover.py
 
 
 class Pool:

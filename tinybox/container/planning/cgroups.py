@@ -9,7 +9,8 @@ from tinybox.container.process import spawn
 from tinybox.container.process.plan import Step
 from tinybox.container.records import spec
 from tinybox.isolation.cgroups import device_filter, device_rules
-from tinybox.isolation.cgroups.group import Cgroup, of_every_group, place
+from tinybox.isolation.cgroups.files import of_every_group
+from tinybox.isolation.cgroups.group import Cgroup, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,17 +21,21 @@ if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
     from tinybox.container.records.host import Host
     from tinybox.container.records.spec_types import Spec
-    from tinybox.isolation.cgroups.group import Setting
+    from tinybox.isolation.cgroups.files import Setting
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
     from tinybox.isolation.resctrl import ClassOfService
 
 
 def group(container: str, config: Spec, host: Host) -> Cgroup:
     """Return a container's control group, which need not exist yet: ``tinybox/ID`` in every hierarchy that it needs."""
-    resources = config.get("linux", {}).get("resources", {})
-    needed = {"devices"} | {setting.controller for setting in _settings(resources, host.hierarchies)}
     parent = config.get("annotations", {}).get(spec.CGROUP_PARENT, "")
-    return Cgroup(place(container, parent), host.hierarchies, needed)
+    return Cgroup(place(container, parent), host.hierarchies, controllers(config, host.hierarchies))
+
+
+def controllers(config: Spec, where: Hierarchies) -> set[str]:
+    """Return the controllers that the limits in *config* use; the filter of devices counts as one."""
+    resources = config.get("linux", {}).get("resources", {})
+    return {"devices"} | {setting.controller for setting in _settings(resources, where)}
 
 
 def _has_limits(resources: Mapping[str, Any]) -> bool:
@@ -146,6 +151,7 @@ def filter_devices(task: Task) -> list[Step]:
     # No filter is needed in a user namespace, where mknod(2) of a device is EPERM, but a bound one may need the rules.
     if (rules is None and task.userns) or task.host.rootless:
         return []
+
     complete = device_rules.complete(rules, task.linux.get("devices", []))
     says, manual = "Load a BPF program that decides which devices may be used", "bpf(2)"
     if task.cgroup.hierarchies.version("devices") == 1:

@@ -151,6 +151,20 @@ def _clocks(task: Task) -> list[Step]:
     return [Step("clocks", says, "time_namespaces(7)", spawn.set_clocks, task.handles, offsets)]
 
 
+def _clocks_of_child(task: Task) -> list[Step]:
+    """Plan the child's new time namespace, with the offsets of its clocks; see _clocks() for the parent's part."""
+    if "time" not in task.new:
+        return []
+    offsets = task.linux.get("timeOffsets", {})
+    says = f"Enter a new time namespace{', with offsets of its clocks' * bool(offsets)}"
+    act = (
+        (child.make_time_namespace, task.handles)
+        if task.userns and offsets
+        else (namespaces.enter_time_namespace, offsets)
+    )
+    return [Step("time-namespace", says, "time_namespaces(7)", *act)]
+
+
 def _prepare_namespaces(task: Task) -> list[Step]:
     handles = task.handles
     steps = [
@@ -178,15 +192,7 @@ def _prepare_namespaces(task: Task) -> list[Step]:
     if "cgroup" in task.new:
         says = "Make this control group the root of the control groups that the box sees"
         steps.append(Step("cgroup-namespace", says, "cgroup_namespaces(7)", namespaces.enter_cgroup_namespace))
-    if "time" in task.new:
-        offsets = task.linux.get("timeOffsets", {})
-        says = f"Enter a new time namespace{', with offsets of its clocks' * bool(offsets)}"
-        act = (
-            (child.make_time_namespace, handles)
-            if task.userns and offsets
-            else (namespaces.enter_time_namespace, offsets)
-        )
-        steps.append(Step("time-namespace", says, "time_namespaces(7)", *act))
+    steps += _clocks_of_child(task)
     if "network" in task.new:
         steps.append(Step("loopback", "Set the interface lo up", "netdevice(7)", namespaces.loopback_up))
     if "mount" in task.joined:  # the last one, because the steps before it need the host's /proc

@@ -201,7 +201,7 @@ def begin(
     before the program.
     """
     handles, is_init = task.handles, mode in (init.FORWARD, init.REAP)
-    planned, keeps_proc = _program(task), _keeps_proc(task, joins=joins)
+    planned, keeps_proc = _program(task, is_init=is_init), _keeps_proc(task, joins=joins)
     act, late = (mode, planned, handles), task.confinement is not None and task.confinement.comes_late()
     planned.is_shy = is_init and pid_1.is_native(task, joins=joins)
     task.waits = waits = is_init and (late or planned.is_shy)
@@ -234,11 +234,11 @@ def begin(
     ]
 
 
-def _program(task: Task) -> init.Program:
+def _program(task: Task, *, is_init: bool) -> init.Program:
     """Return the program, as init.run() needs it."""
     args, env = task.process["args"], task.process.get("env", [])
     planned = init.Program(args, env, terminal=bool(task.process.get("terminal")), confinement=task.confinement)
-    planned.title = task.host.arguments[0]
+    planned.title = task.host.arguments[0] if is_init else 0
     if planned.title:
         from tinybox.linux.machine_code import native_init  # noqa: F401  PID 1 uses it, and can load no module
     return planned

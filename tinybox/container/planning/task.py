@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import spec
-from tinybox.isolation import inherited, overlay
+from tinybox.isolation import inherited
 from tinybox.linux import inside
 
 TYPE_CHECKING = False
@@ -59,10 +59,18 @@ class Task:
         self.shares_mounts = "mount" not in self.new
         self.annotations = config.get("annotations", {})
         self.userns = "user" in self.new or "user" in self.joined
-        self.layers = overlay.stack([layer for layer in self.annotations.get(spec.LAYERS, "").split(":") if layer])
+        self.layers = _layers(self.annotations.get(spec.LAYERS, ""))
         self.root = os.fsencode(os.path.join(bundle_of(self), config["root"]["path"]))
         # The root as the child's steps name it: the child enters its new root as soon as that is mounted.
         self.new_root = self.root if self.shares_mounts else inside.HERE
+
+
+def _layers(listed: str) -> list[str]:
+    if not listed:
+        return []
+    from tinybox.isolation import overlay  # late: the bundle of an engine has no layers
+
+    return overlay.stack([layer for layer in listed.split(":") if layer])
 
 
 def layers_of(task: Task) -> list[str]:

@@ -154,11 +154,14 @@ def rename(paths: Paths, container: str, name: str) -> None:
 
 def every(paths: Paths, folder: str = "") -> dict[str, str]:
     """Return all containers that have a name, as a dict from id to name; *folder* is ROOT/container-names or RUN."""
-    folder = folder or paths.names
     try:
-        return {target(entry.path): entry.name for entry in os.scandir(folder) if entry.is_symlink()}
+        fd = os.open(folder or paths.names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return {}
+    try:
+        return {target(name, fd): name for name in [entry.name for entry in os.scandir(fd) if entry.is_symlink()]}
+    finally:
+        os.close(fd)
 
 
 def of(paths: Paths, container: str, folder: str = "", hint: str = "") -> list[str]:
@@ -192,9 +195,9 @@ def find(paths: Paths, word: str) -> str:
     raise NoSuchError(thing, NO_SUCH, cure).meant(word, lambda: os.listdir(paths.names))
 
 
-def target(link: str) -> str:
+def target(link: str, dir_fd: int | None = None) -> str:
     """Return the target of a symbolic link, or "" if there is no such link; see readlink(2)."""
     try:
-        return os.readlink(link)
+        return os.readlink(link, dir_fd=dir_fd)
     except OSError:
         return ""

@@ -17,7 +17,6 @@ import time
 from tinybox import explain
 from tinybox.container.records import state_file
 from tinybox.errors import DamagedError, StateError
-from tinybox.linux.files import discard
 from tinybox.linux.locks import share
 from tinybox.linux.waiting import until
 
@@ -97,7 +96,7 @@ class Record:
         if status in (RUNNING, *_AT_REST) and not self.passing:  # RUNNING too: after a reboot, only the store is left
             state_file.write(kept, self.state)
         if status in _AT_REST and former not in (None, *_AT_REST):
-            _discard(running)
+            state_file.discard(running)
         self._report(status)
 
     def hand_over(self) -> None:
@@ -115,7 +114,7 @@ class Record:
             return
         folder = self.paths.run_directory(self.id)
         for name in sorted(os.listdir(folder), key="lock".__eq__):
-            _discard(os.path.join(folder, name))
+            state_file.discard(os.path.join(folder, name))
         remove_empty(folder)
         os.close(self._lock)
         self._lock = -1
@@ -192,7 +191,7 @@ def inherit(paths: Paths, container: str) -> Record | None:
             FREEZER,
             EXTENDED,
         ):  # made by another command while the owner removed the directory's files
-            _discard(os.path.join(folder, name))
+            state_file.discard(os.path.join(folder, name))
         remove_empty(folder)  # its owner was killed before it had made the lock, or after it had removed it
         return None
     return Record(paths, container, lock, seen(paths, container))
@@ -286,16 +285,6 @@ def _in_run(paths: Paths, container: str) -> str:
 
 def _in_store(paths: Paths, container: str) -> str:
     return os.path.join(paths.bundle(container), "state.json")
-
-
-def _discard(path: str) -> None:
-    """Remove a file of a run directory, or a directory that another program has put in its place."""
-    try:
-        discard(path)
-    except IsADirectoryError:
-        from tinybox.linux.files import remove_tree
-
-        remove_tree(path)
 
 
 def remove_empty(folder: str) -> None:

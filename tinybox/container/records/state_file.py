@@ -107,3 +107,11 @@ def write(path: str, state: State) -> None:
             files.replace(path, data)
     except OSError as error:
         raise StateError(path, f"cannot be written: {error.strerror}", "make room, then try again") from error
+
+
+def discard(path: str) -> None:
+    """Remove a file of a run directory, or a directory that another program has put in its place."""
+    try:
+        files.discard(path)
+    except IsADirectoryError:
+        files.remove_tree(path)

@@ -1,7 +1,8 @@
 """ps: list the containers of a store with their state, image, command, ports and health, from their state.json files.
 
-Only the small state.json of each container is read, not the config.json, which is ten times as long. Whether a
-container is paused is read from its control group.
+Only the small state.json of each container is read, not the config.json, which is ten times as long; of a container at
+rest, a copy may be read in its place: records/resting_states.py. Whether a container is paused is read from its control
+group.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 
 from tinybox.container.network import published_ports as ports
 from tinybox.container.records import naming, spec, state
+from tinybox.container.records.resting_states import RestingStates
 from tinybox.container.storage import requested_mounts
 from tinybox.errors import DamagedError, StateError, UsageError, report
 from tinybox.isolation.cgroups.group import Cgroup, place
@@ -37,6 +39,7 @@ class Listed:
     def __init__(self, paths: Paths, container: str, name: str, now: State, where: Hierarchies | None = None) -> None:
         self.paths, self.id, self.name, self.state, self._where = paths, container, name, now, where
         self.annotations = now.get("annotations", {})
+        self._paused: bool | None = None  # not read yet
 
     @property
     def image(self) -> str:
@@ -117,8 +120,10 @@ class Listed:
         return pid_members.members(self.state["pid"])
 
     def is_paused(self) -> bool:
-        """Return whether its processes are frozen."""
-        return self.group.frozen()
+        """Return whether its processes are frozen, or were when this was asked for the first time."""
+        if self._paused is None:
+            self._paused = self.group.frozen()
+        return self._paused
 
     def mounts(self) -> list[dict[str, Any]]:
         """Return the mounts that the user requested (volumes, directories), with docker's keys; from config.json."""
@@ -184,9 +189,11 @@ def containers(
     """
     living, found = set(paths.with_run_directory()), []
     names, where = naming.every(paths), hierarchies() if living else None
-    for container in {*paths.stored(), *living} if at_rest else living:
+    stored = paths.stored() if at_rest else []
+    resting = RestingStates(paths, len(stored))
+    for container in living.union(stored):
         try:
-            now = state.read(paths, container) if container in living else state.read_at_rest(paths, container)
+            now = state.read(paths, container) if container in living else resting.read(container)
         except DamagedError as error:
             error.thing = f"container {names.get(container) or container[:12]}"
             damaged(error)
@@ -196,4 +203,5 @@ def containers(
         listed = Listed(paths, container, names.get(container, ""), now, where)
         if (at_rest or listed.word in ("running", "paused", "restarting", "creating")) and is_wanted(listed):
             found.append(listed)
+    resting.keep()
     return sorted(found, key=lambda listed: listed.state.get("createdAt", 0), reverse=True)

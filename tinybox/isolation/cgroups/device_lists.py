@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tinybox.errors import UsageError
 from tinybox.isolation.cgroups.device_rules import EVERY_ACCESS, number
-from tinybox.isolation.cgroups.group import Setting
+from tinybox.isolation.cgroups.files import Setting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

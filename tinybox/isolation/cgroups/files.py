@@ -18,7 +18,9 @@ from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ESTALE)  # the errors for a group that another process has just removed
 PAUSE = 0.001  # seconds between two reads, where the kernel reports no changes
@@ -37,6 +39,23 @@ REFUSALS = {
     errno.ERANGE: ("the kernel refuses the value: it is out of range", "see its range in cgroups(7)"),
     errno.ENODEV: ("there is no such device, or the group was removed", "check the device numbers"),
 }
+
+
+class Setting:
+    """One write: *value* into *file* of the group's directory in the hierarchy of *controller*."""
+
+    __slots__ = ("controller", "file", "value")
+
+    def __init__(self, controller: str, file: str, value: str) -> None:
+        self.controller, self.file, self.value = controller, file, value
+
+    def __repr__(self) -> str:
+        return f"Setting(controller={self.controller!r}, file={self.file!r}, value={self.value!r})"
+
+
+def of_every_group(hierarchies: Hierarchies) -> list[Setting]:
+    """Return the writes for a group without limits: in version 2, a lack of memory kills all processes, not some."""
+    return [Setting("memory", "memory.oom.group", "1")] if hierarchies.version("memory") == 2 else []
 
 
 def read(path: str) -> str | None:
@@ -184,3 +203,10 @@ def rmdir(directory: str, beside: int | None = None) -> bool:
             return False
         raise
     return True
+
+
+def remove_empty(directories: Iterable[str]) -> None:
+    """Remove the groups *directories*, each of which is above the one before, up to the first that is in use."""
+    for directory in directories:
+        if not rmdir(directory):
+            return

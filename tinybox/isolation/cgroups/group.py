@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tinybox.isolation.cgroups.files import Setting
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
 V2_COUNTED = frozenset({"cpu", "memory", "pids"})  # in version 2 they cost nothing, and `tinybox stats` reads them
@@ -37,23 +38,6 @@ def place(container: str, parent: str = "") -> str:
     *parent* is that of --cgroup-parent, which stays when the container's group is removed, as in docker.
     """
     return f"{parent or os.environ.get(PARENT) or OUR_ROOM}/{container}"
-
-
-class Setting:
-    """One write: *value* into *file* of the group's directory in the hierarchy of *controller*."""
-
-    __slots__ = ("controller", "file", "value")
-
-    def __init__(self, controller: str, file: str, value: str) -> None:
-        self.controller, self.file, self.value = controller, file, value
-
-    def __repr__(self) -> str:
-        return f"Setting(controller={self.controller!r}, file={self.file!r}, value={self.value!r})"
-
-
-def of_every_group(hierarchies: Hierarchies) -> list[Setting]:
-    """Return the writes for a group without limits: in version 2, a lack of memory kills all processes, not some."""
-    return [Setting("memory", "memory.oom.group", "1")] if hierarchies.version("memory") == 2 else []
 
 
 class Cgroup:
@@ -178,14 +162,7 @@ class Cgroup:
 
     def kill(self) -> None:
         """Kill every process, also frozen ones (``cgroup.kill``, Linux 5.14); StateError: one stays in state D."""
-        if not self.hierarchies.roots():
-            return  # a user without root has no groups: the end of PID 1 ends all others
-        deadline = time.monotonic() + PATIENCE
-        try:
-            files.write(f"{self.home()}/cgroup.kill", "1")
-        except FileNotFoundError:  # version 1, or an older kernel
-            killing.one_by_one(self, deadline)
-        if not killing.wait_until_empty(self, deadline):
+        if self.hierarchies.roots() and not killing.kill(self, time.monotonic() + PATIENCE):
             raise StateError(f"cgroup {self.name}", f"the processes {self.processes()} do not end")
 
     def freeze(self) -> None:
@@ -302,10 +279,5 @@ class Cgroup:
 
     def _remove_parents(self, root: str) -> None:
         """Remove the empty directories above the group, if they are tinybox's."""
-        *parents, _ = self.name.split("/")
-        if not parents or not parents[0].startswith(OUR_ROOM):
-            return
-        while parents:
-            if not files.rmdir("/".join([root, *parents])):
-                return
-            parents.pop()
+        if "/" in self.name and self.name.startswith(OUR_ROOM):
+            files.remove_empty(self._above(root)[:0:-1])

@@ -1,4 +1,4 @@
-"""Kill the processes of a control group one by one, on a kernel or a hierarchy without ``cgroup.kill``; cgroups(7)."""
+"""Kill the processes of a control group: by ``cgroup.kill``, or one by one where there is no such file; cgroups(7)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 
         def thaw(self) -> None:
             """Let the processes continue."""
+
+
+def kill(group: Group, deadline: float) -> bool:
+    """Kill all processes; return whether they have ended before *deadline*, a time of time.monotonic()."""
+    try:
+        files.write(f"{group.home()}/cgroup.kill", "1")
+    except FileNotFoundError:  # version 1, or a kernel before 5.14
+        one_by_one(group, deadline)
+    return wait_until_empty(group, deadline)
 
 
 def one_by_one(group: Group, deadline: float) -> None:

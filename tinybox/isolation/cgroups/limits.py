@@ -7,7 +7,7 @@ writes nothing: it returns the writes, so a dry run can print them; see linux.re
 from __future__ import annotations
 
 from tinybox.errors import HostError, UsageError
-from tinybox.isolation.cgroups.group import Setting, of_every_group
+from tinybox.isolation.cgroups.files import Setting, of_every_group
 from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False

@@ -6,7 +6,7 @@ import os
 
 from tinybox.linux import process
 from tinybox.linux.sockets import netlink, rtnetlink
-from tinybox.linux.sockets.rtnetlink import RT_TABLE_MAIN, RTN_UNICAST
+from tinybox.linux.sockets.link_requests import RT_TABLE_MAIN, RTN_UNICAST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ stays in the kernel if tinybox is killed. See nft(8).
 
 from __future__ import annotations
 
-import os
-
 from tinybox.errors import HostError, StepError
+from tinybox.linux.sockets.nftables import Nftables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
     Members: TypeAlias = "Iterable[Bridge | Published]"
 
-NFT = ("/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft")
 TABLE = "inet tinybox"
+_GONE = f"table {TABLE}\ndelete table {TABLE}\n"  # the first line makes it, if it does not exist
 
 RULES = """
 table inet tinybox {
@@ -107,24 +106,29 @@ class Published:
         return [(name, f"{key} : {self.box} . {self.inside}")]
 
 
-def load(everything: Members) -> None:
-    """Replace the table by a new one with the elements of *everything*, in one transaction; see nft(8)."""
-    Transaction(f"table {TABLE}\ndelete table {TABLE}\n{RULES}{_each('add', everything)}").end()
+def load(nft: Nftables, everything: Members) -> None:
+    """Replace the table by a new one with the elements of *everything*, in one transaction; see nft(8).
+
+    Most often there is no table. To delete it all the same would make the kernel wait: see Nftables.
+    """
+    made = f"{RULES}{_each('add', everything)}"
+    if not nft.carry_out(f"create table {TABLE}\n{made}")[0]:
+        _change(nft, _GONE + made)
 
 
-def add(members: Members) -> None:
+def add(nft: Nftables, members: Members) -> None:
     """Add the elements of *members*; one that exists is no error. StepError: the table is gone (nft flush ruleset)."""
-    Transaction(_each("add", members)).end()
+    _change(nft, _each("add", members))
 
 
-def exchange(gone: Members, new: Members) -> Transaction:
-    """Begin to delete the elements of *gone*, if they exist, and to add those of *new* in the same transaction."""
-    return Transaction(_each("add", gone) + _each("delete", gone) + _each("add", new))
+def exchange(nft: Nftables, gone: Members, new: Members) -> None:
+    """Delete the elements of *gone*, if they exist, and add those of *new*, in one transaction; StepError as `add`."""
+    _change(nft, _each("add", gone) + _each("delete", gone) + _each("add", new))
 
 
-def clear() -> Transaction:
-    """Begin to remove the table; no error if it does not exist."""
-    return Transaction(f"table {TABLE}\ndelete table {TABLE}\n")
+def clear(nft: Nftables) -> None:
+    """Remove the table; no error if it does not exist."""
+    _change(nft, _GONE)
 
 
 def _each(verb: str, members: Members) -> str:
@@ -133,63 +137,27 @@ def _each(verb: str, members: Members) -> str:
     )
 
 
-def exists() -> bool:
-    """Return whether tinybox's table exists; False if nft(8) is not installed."""
+def _change(nft: Nftables, script: str) -> None:
+    """Carry out *script*; StepError, with nft's message: it is refused, and nothing has changed."""
+    accepted, complaint = nft.carry_out(script)
+    if not accepted:
+        raise StepError("firewall", complaint, "see nft(8)")
+
+
+def listed() -> str:
+    """Return the table with its elements and counters, as nft(8) lists it; "" if it does not exist, or no nftables."""
     try:
-        return not Transaction(f"list table {TABLE}\n").refused()
+        with Nftables() as nft:
+            accepted, text = nft.carry_out(f"list table {TABLE}\n")
     except HostError:
-        return False
-
-
-def program() -> str:
-    """Return the path of nft(8); HostError: it is not installed."""
-    for path in NFT:
-        if os.access(path, os.X_OK):
-            return path
-    raise HostError("nft", "is not installed", "apt-get install nftables, or use --network none or host")
-
-
-class Transaction:
-    """A running nft(8) with a script, of which the kernel does all or nothing; the caller may work until `end`.
-
-    The program takes 5 ms more than netlink messages from here would; in exchange the rules can be read: docs/adr/0012.
-    """
-
-    def __init__(self, script: str) -> None:
-        path = program()
-        script_out, script_in = os.pipe()
-        self._output, output_in = os.pipe()
-        actions = [(os.POSIX_SPAWN_DUP2, script_out, 0), *((os.POSIX_SPAWN_DUP2, output_in, fd) for fd in (1, 2))]
-        self._pid = os.posix_spawn(path, [path, "-f", "-"], {}, file_actions=actions)
-        os.close(script_out)
-        os.close(output_in)
-        try:
-            with open(script_in, "w", encoding="utf-8") as pipe:
-                pipe.write(script)
-        except BrokenPipeError:  # nft has ended without reading all of it: `refused` returns the reason
-            return
-
-    def end(self) -> None:
-        """Wait for the end of nft; StepError, with nft's message: the script was refused."""
-        complaint = self.refused()
-        if complaint:
-            raise StepError("firewall", complaint, "see nft(8)")
-
-    def refused(self) -> str:
-        """Wait for the end of nft; return the first line of its output if the script was refused, else ""."""
-        with open(self._output, encoding="utf-8", errors="replace") as pipe:
-            output = pipe.read()
-        _, status = os.waitpid(self._pid, 0)
-        return (output.partition("\n")[0] or f"nft: status {os.waitstatus_to_exitcode(status)}") if status else ""
+        return ""
+    return text if accepted else ""
 
 
 def counted() -> list[tuple[str, str]]:
     """Return the rules of the table that count packets, each as (chain, rule of nft(8)); none if there is no table."""
-    import subprocess
-
-    done = subprocess.run([program(), "list", "table", *TABLE.split()], capture_output=True, text=True, check=False)
     chain, found = "", []
-    for line in map(str.strip, done.stdout.splitlines()):
+    for line in map(str.strip, listed().splitlines()):
         if line.startswith("chain "):
             chain = line.split()[1]
         elif " counter packets " in line:

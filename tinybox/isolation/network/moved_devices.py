@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import _socket
 import os
-import struct
 
 from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
 from tinybox.linux import process
+from tinybox.linux.sockets import link_requests as links
 from tinybox.linux.sockets import netlink, rtnetlink
 
 TYPE_CHECKING = False
@@ -24,12 +24,8 @@ if TYPE_CHECKING:
 
 LONGEST = 15  # bytes of a device's name
 TEMPLATE = "%d"  # at the end of a name: the kernel chooses the number
-_IFLA_NET_NS_FD = 28
-_IFA_BROADCAST, _IFA_FLAGS, _IFA_RT_PRIORITY = 4, 8, 9
-_IFA_F_PERMANENT, _IFA_F_NODAD = 0x80, 0x02
-_KEPT = (rtnetlink.IFA_ADDRESS, rtnetlink.IFA_LOCAL, _IFA_BROADCAST, _IFA_RT_PRIORITY)
-_LINK = struct.Struct("=BxHiII")  # struct ifinfomsg
-_ADDRESS = struct.Struct("=BBBBi")  # struct ifaddrmsg
+_IFA_RT_PRIORITY, _IFA_F_PERMANENT = 9, 0x80
+_KEPT = (links.IFA_ADDRESS, links.IFA_LOCAL, links.IFA_BROADCAST, _IFA_RT_PRIORITY)
 
 
 def check(devices: Mapping[str, Mapping[str, Any]]) -> None:
@@ -82,7 +78,7 @@ class MovedDevices:
 
     def _move_one(self, device: _Device, wanted: str) -> None:
         before = _inside(self.namespace, lambda: {link.index for link in _links()})
-        _send(_change(device.index, [(_IFLA_NET_NS_FD, struct.pack("=i", self.namespace)), _name(wanted)]))
+        _send(links.changed_link(device.index, netlink.unsigned(links.IFLA_NET_NS_FD, self.namespace), _name(wanted)))
         index = next(link.index for link in _inside(self.namespace, _links) if link.index not in before)
         self.moved.append((device, index))
         _inside(self.namespace, lambda: device.restore(index, up=True))
@@ -92,8 +88,8 @@ class MovedDevices:
         own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             for device, index in self.moved:
-                back = [(_IFLA_NET_NS_FD, struct.pack("=i", own)), _name(device.name)]
-                _inside(self.namespace, lambda index=index, back=back: _send(_change(index, back)))  # type: ignore[misc]
+                back = links.changed_link(index, netlink.unsigned(links.IFLA_NET_NS_FD, own), _name(device.name))
+                _inside(self.namespace, lambda back=back: _send(back))  # type: ignore[misc]
                 found = next((link.index for link in _links() if link.name == device.name), 0)
                 device.restore(found, up=device.up)
         finally:
@@ -120,13 +116,13 @@ class _Device:
         """Add the permanent addresses of global scope to the link *index*, and set it up, if it shall be."""
         for form, rest in self.addresses:
             flags = netlink.NLM_F_ACK | netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE
-            _send(netlink.message(rtnetlink.RTM_NEWADDR, flags, _ADDRESS.pack(*form, index) + rest))
+            _send(netlink.message(links.RTM_NEWADDR, flags, links.ADDRESS.pack(*form, index) + rest))
         if up:
-            _send(_change(index, [], rtnetlink.IFF_UP))
+            _send(links.changed_link(index, up=True))
 
 
 def _flags(fields: tuple[int, ...], parts: dict[int, bytes]) -> int:
-    return netlink.number(parts[_IFA_FLAGS]) if _IFA_FLAGS in parts else fields[2]
+    return netlink.number(parts[links.IFA_FLAGS]) if links.IFA_FLAGS in parts else fields[2]
 
 
 def _readdress(fields: tuple[int, ...], parts: dict[int, bytes]) -> tuple[tuple[int, int, int, int], bytes]:
@@ -134,18 +130,12 @@ def _readdress(fields: tuple[int, ...], parts: dict[int, bytes]) -> tuple[tuple[
     family, length, _, scope, _ = fields
     rest = b"".join(netlink.attribute(kind, parts[kind]) for kind in _KEPT if kind in parts)
     if family == _socket.AF_INET6:
-        rest += netlink.attribute(_IFA_FLAGS, struct.pack("=I", _IFA_F_NODAD))  # it was tested on the host
+        rest += netlink.unsigned(links.IFA_FLAGS, links.IFA_F_NODAD)  # it was tested on the host
     return (family, length, 0, scope), rest
 
 
-def _change(index: int, parts: list[tuple[int, bytes]], up: int = 0) -> bytes:
-    form = _LINK.pack(_socket.AF_UNSPEC, 0, index, up, up)
-    attributes = b"".join(netlink.attribute(kind, content) for kind, content in parts)
-    return netlink.message(rtnetlink.RTM_NEWLINK, netlink.NLM_F_ACK, form + attributes)
-
-
-def _name(text: str) -> tuple[int, bytes]:
-    return rtnetlink.IFLA_IFNAME, os.fsencode(text) + b"\0"
+def _name(text: str) -> bytes:
+    return netlink.text(links.IFLA_IFNAME, text)
 
 
 def _send(message: bytes) -> None:

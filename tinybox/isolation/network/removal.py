@@ -1,7 +1,6 @@
 """Remove network links: one message of rtnetlink(7) for a link, or for a bridge with all its links.
 
 Removal is the slowest operation on a link: the kernel waits until no processor can still use it (an RCU grace period).
-This file works without pyroute2, so that a command that only removes links need not import it.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import _socket  # the C half alone: socket.py costs 4 ms more
 import errno
 
 from tinybox.errors import SyscallError
-from tinybox.linux.sockets import netlink, rtnetlink
+from tinybox.linux.sockets import link_requests, netlink
 
 
 def group_of(bridge: str) -> int:
@@ -25,7 +24,7 @@ def remove_bridge(name: str) -> None:
 
     One message removes the whole group, so that the kernel waits only once, not for each link.
     """
-    _delete(name, 0, netlink.attribute(rtnetlink.IFLA_GROUP, group_of(name).to_bytes(4, "little")))
+    _delete(name, 0, netlink.unsigned(link_requests.IFLA_GROUP, group_of(name)))
     remove_link(name)  # it still exists if another program has changed its group
 
 
@@ -41,7 +40,7 @@ def remove_link(name: str) -> None:
 def _delete(name: str, index: int, attribute: bytes = b"") -> None:
     with netlink.NetlinkSocket(netlink.ROUTE) as kernel:
         try:
-            kernel.execute(rtnetlink.deletion(index, attribute), name)
+            kernel.execute(link_requests.deletion(index, attribute), name)
         except SyscallError as error:
             if error.errno != errno.ENODEV:  # the kernel has removed it since, together with its namespace
                 raise

@@ -95,8 +95,10 @@ def program(machine: str = "") -> bytes:
 
     Each row of the table is an address, a length, an offset in the file, and a protection. For each one, the code
     writes the memory to the file, and maps the file there; see pwrite(2) and mmap(2). Between the two calls it changes
-    no memory: so nothing is lost. In the last row the length is 0: the address, the number and the limit for ppoll(2)
-    are around it. The code returns the address of that row, or of the one at which it has stopped.
+    no memory, so nothing is lost; only the kernel may write meanwhile on which processor it runs, see rseq(2), and
+    will again. In the last row the length is 0, and the other three numbers are what ppoll(2) gets: the address of
+    what to wait for, how many there are, and the address of the limit. The code returns the address of that row, or of
+    the one at which it has stopped.
     """
     return {"x86_64": _x86_64, "aarch64": _aarch64}[machine or os.uname().machine]()
 
@@ -130,7 +132,7 @@ _X86_64 = (
     "eb b7             ",  # jmp next
     "48 8b 3b          ",  # wait: mov rdi, [rbx]           what to wait for
     "48 8b 73 10       ",  # mov rsi, [rbx + 16]            how many there are
-    "48 8b 53 18       ",  # mov rdx, [rbx + 24]            how long
+    "48 8b 53 18       ",  # mov rdx, [rbx + 24]            the limit
     "45 31 d2          ",  # xor r10d, r10d                 with the same signal mask
     "41 b8 08 00 00 00 ",  # mov r8d, 8
     "b8 0f 01 00 00    ",  # mov eax, SYS_ppoll
@@ -178,7 +180,7 @@ def _aarch64() -> bytes:
         0x17FFFFEA,  # b next
         0xF9400120,  # wait: ldr x0, [x9]                   what to wait for
         0xF9400921,  # ldr x1, [x9, #16]                    how many there are
-        0xF9400D22,  # ldr x2, [x9, #24]                    how long
+        0xF9400D22,  # ldr x2, [x9, #24]                    the limit
         0xD2800003,  # mov x3, 0                            with the same signal mask
         0xD2800104,  # mov x4, 8
         0xD2800928,  # mov x8, SYS_ppoll

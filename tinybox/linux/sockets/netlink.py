@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket  # the C half alone: socket.py costs 4 ms more
 import errno
+import os
 import struct
 import time
 
@@ -46,6 +47,14 @@ class NetlinkSocket:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close the socket."""
         self._socket.close()
 
     def execute(self, whole: bytes, about: str = "") -> None:
@@ -96,6 +105,21 @@ def attribute(kind: int, content: bytes) -> bytes:
     """Return an attribute with this *content*, padded to a multiple of 4 bytes; see netlink(7)."""
     length = _ATTRIBUTE.size + len(content)
     return _ATTRIBUTE.pack(length, kind) + content + bytes(_aligned(length) - length)
+
+
+def nested(kind: int, *parts: bytes) -> bytes:
+    """Return an attribute that consists of *parts*, which are attributes; see netlink(7)."""
+    return attribute(kind | NESTED, b"".join(parts))
+
+
+def text(kind: int, content: str) -> bytes:
+    """Return an attribute with a name, which ends with a zero byte; see netlink(7)."""
+    return attribute(kind, os.fsencode(content) + b"\0")
+
+
+def unsigned(kind: int, content: int) -> bytes:
+    """Return an attribute with a number of 32 bits (little-endian, as this machine); see netlink(7)."""
+    return attribute(kind, content.to_bytes(4, "little"))
 
 
 def attributes(data: bytes) -> dict[int, bytes]:

@@ -9,28 +9,41 @@ import _socket
 import struct
 
 from tinybox.linux.sockets import netlink
+from tinybox.linux.sockets.link_requests import (
+    ADDRESS,
+    IFA_ADDRESS,
+    IFA_LOCAL,
+    IFF_UP,
+    IFLA_ADDRESS,
+    IFLA_IFNAME,
+    IFLA_INFO_KIND,
+    IFLA_INFO_SLAVE_DATA,
+    IFLA_INFO_SLAVE_KIND,
+    IFLA_LINKINFO,
+    IFLA_MASTER,
+    IFLA_MTU,
+    LINK,
+    ROUTE,
+    RTA_GATEWAY,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+)
 from tinybox.linux.sockets.netlink import attributes, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWADDR, RTM_GETADDR = 16, 17, 18, 20, 22
-RTM_NEWROUTE, RTM_GETROUTE, RTM_NEWNEIGH, RTM_GETNEIGH = 24, 26, 28, 30
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
-IFLA_OPERSTATE, IFLA_LINKINFO, IFLA_GROUP = 16, 18, 27
-IFLA_INFO_KIND, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_STATE = 1, 4, 5, 1
-IFA_ADDRESS, IFA_LOCAL = 1, 2
-RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_TABLE = 1, 4, 5, 15
+RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_NEWNEIGH, RTM_GETNEIGH = 18, 22, 26, 28, 30
+IFLA_LINK, IFLA_OPERSTATE, IFLA_BRPORT_STATE = 5, 16, 1
+RTA_DST, RTA_OIF, RTA_TABLE = 1, 4, 15
 NDA_DST, NDA_LLADDR, NDA_MASTER = 1, 2, 9
-IFF_UP, RT_SCOPE_LINK, RTN_UNICAST, RT_TABLE_MAIN = 1, 253, 1, 254
+RT_SCOPE_LINK = 253
 AF_BRIDGE = 7
 STATES = ("UNKNOWN", "NOTPRESENT", "DOWN", "LOWERLAYERDOWN", "TESTING", "DORMANT", "UP")  # IF_OPER_* of linux/if.h
 PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")  # linux/if_bridge.h
 
-_LINK = struct.Struct("=BxHiII")  # family, kind, index, flags, change: struct ifinfomsg
-_ADDRESS = struct.Struct("=BBBBi")  # family, prefix length, flags, scope, index: struct ifaddrmsg
-_ROUTE = struct.Struct("=BBBBBBBBI")  # family, lengths of both ends, tos, table, protocol, scope, type, flags: rtmsg
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type: struct ndmsg
 
 
@@ -85,13 +98,13 @@ class Neighbour:
 
 def plain_links(kernel: netlink.NetlinkSocket) -> list[Link]:
     """Return the links of this namespace, without their addresses; see rtnetlink(7)."""
-    return [Link(fields[2], fields[3], parts) for fields, parts in _dump(kernel, RTM_GETLINK, RTM_NEWLINK, _LINK)]
+    return [Link(fields[2], fields[3], parts) for fields, parts in _dump(kernel, RTM_GETLINK, RTM_NEWLINK, LINK)]
 
 
 def addresses(kernel: netlink.NetlinkSocket) -> list[Address]:
     """Return all addresses in this namespace; see rtnetlink(7)."""
     found = []
-    for (family, length, _, scope, index), parts in _dump(kernel, RTM_GETADDR, RTM_NEWADDR, _ADDRESS):
+    for (family, length, _, scope, index), parts in _dump(kernel, RTM_GETADDR, RTM_NEWADDR, ADDRESS):
         own = parts.get(IFA_LOCAL) or parts.get(IFA_ADDRESS)  # point to point: IFA_ADDRESS is the peer
         if own:
             found.append(Address(index, f"{_socket.inet_ntop(family, own)}/{length}", scope))
@@ -100,7 +113,7 @@ def addresses(kernel: netlink.NetlinkSocket) -> list[Address]:
 
 def address_parts(kernel: netlink.NetlinkSocket) -> list[tuple[tuple[int, ...], dict[int, bytes]]]:
     """Return all addresses of this namespace: the fields of struct ifaddrmsg, and the attributes; rtnetlink(7)."""
-    return list(_dump(kernel, RTM_GETADDR, RTM_NEWADDR, _ADDRESS))
+    return list(_dump(kernel, RTM_GETADDR, RTM_NEWADDR, ADDRESS))
 
 
 def links() -> list[Link]:
@@ -116,7 +129,7 @@ def links() -> list[Link]:
 def routes(kernel: netlink.NetlinkSocket) -> list[Route]:
     """Return the routes of IPv4 and IPv6 in this namespace, of all tables; see rtnetlink(7)."""
     found = []
-    for fields, parts in _dump(kernel, RTM_GETROUTE, RTM_NEWROUTE, _ROUTE):
+    for fields, parts in _dump(kernel, RTM_GETROUTE, RTM_NEWROUTE, ROUTE):
         family, length, kind, table = fields[0], fields[1], fields[7], number(parts.get(RTA_TABLE, b"")) or fields[4]
         if family in (_socket.AF_INET, _socket.AF_INET6):
             target = f"{_address(family, parts[RTA_DST])}/{length}" if RTA_DST in parts else ""
@@ -133,11 +146,6 @@ def neighbours(kernel: netlink.NetlinkSocket, family: int = _socket.AF_UNSPEC) -
         mac, master = parts.get(NDA_LLADDR, b"").hex(":"), number(parts.get(NDA_MASTER, b""))
         found.append(Neighbour(index, state, address, mac, master))
     return found
-
-
-def deletion(index: int, parts: bytes = b"") -> bytes:
-    """Return the message that removes the link *index*; with 0, those that *parts* mean, attributes; rtnetlink(7)."""
-    return netlink.message(RTM_DELLINK, netlink.NLM_F_ACK, _LINK.pack(_socket.AF_UNSPEC, 0, index, 0, 0) + parts)
 
 
 def _dump(
