@@ -79,6 +79,11 @@ test-provision: setup  ## test the Vagrantfile, and vm/provision.sh on a new Deb
 	@tools/setup.sh packages lecture-test
 	@$(VENV_PYTHON) -m pytest $(JUNIT) tests/vm/test_lecture.py $(ARGS)
 
+.PHONY: test-vagrant
+test-vagrant: setup  ## test `vagrant up` with libvirt, from a new box to a lab, emulated; half an hour, needs the network
+	@tools/setup.sh packages vagrant-test
+	@$(SUDO) env TINYBOX_VAGRANT=1 $(VENV_PYTHON) -m pytest $(JUNIT) tests/vm/test_vagrant.py $(ARGS)
+
 .PHONY: soak
 soak: setup test-packages  ## run the long tests of races, kills and hostile input: every call, every value; an hour
 	@TINYBOX_SOAK=1 PYTEST_TIMEOUT=7200 $(VENV_PYTHON) -m pytest $(JUNIT) tests/kernel/life/test_races.py tests/kernel/life/test_life_faults.py tests/kernel/life/test_faults.py tests/build/test_killed_builds.py tests/hostile tests/attacks/test_directories.py tests/registry/test_kills.py $(ARGS)

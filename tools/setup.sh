@@ -2,7 +2,8 @@
 # Set up all that tinybox needs. Each verb does only what is missing, and prints what it does.
 #
 #   setup.sh packages [KIND]         install the Debian packages, and those of a KIND: test (used by the tests), lecture
-#                                    (for a virtual machine for the lecture), lecture-test (used by the tests of that)
+#                                    (for a virtual machine for the lecture), lecture-test and vagrant-test (used by
+#                                    the tests of that)
 #   setup.sh venv DIR                make a virtual environment with the command, editable, and the developers' tools
 #   setup.sh install DIR [1]         install the command of DIR for all users, with completion and manual pages (root);
 #                                    with 1 also as `docker`, unless there is a docker
@@ -29,6 +30,8 @@ ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugi
 # For a virtual machine for the lecture (vm/provision.sh), and for its tests.
 LECTURE_PACKAGES="python3-venv bash-completion man-db uidmap slirp4netns"
 LECTURE_TEST_PACKAGES="vagrant debootstrap"
+# For `vagrant up` with libvirt, started by the test itself: without libvirt-daemon-system, which has the services.
+VAGRANT_TEST_PACKAGES="$LECTURE_TEST_PACKAGES $QEMU vagrant-libvirt libvirt-daemon libvirt-clients libvirt-daemon-driver-qemu dnsmasq-base rsync"
 
 # Shells and man(1) of all users read files here that belong to no package.
 PREFIX=${PREFIX-/usr/local}
@@ -54,6 +57,7 @@ packages() {
     test) PACKAGES="$PACKAGES $TEST_PACKAGES" ;;
     lecture) PACKAGES="$PACKAGES $LECTURE_PACKAGES" ;;
     lecture-test) PACKAGES="$PACKAGES $LECTURE_TEST_PACKAGES" ;;
+    vagrant-test) PACKAGES="$PACKAGES $VAGRANT_TEST_PACKAGES" ;;
     esac
     command -v dpkg-query >/dev/null || { say "this is not Debian: please install the programs of $PACKAGES"; return; }
     missing=

@@ -10,35 +10,16 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import no_trace, own_network
-from tests.support.slowness import SLOWNESS
+from tests.support import own_network
+from tests.vm.debian import CHECKOUT, MINUTES, files, inside, new_debian
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-CHECKOUT = Path(__file__).parents[2]
-SUITE = "trixie"
-MINUTES = 60 * SLOWNESS
-ENTER = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", str(Path(__file__).with_name("chroot.sh"))]
-# The settings with which this host reaches its package registries; a lecturer's machine needs none.
-OF_THIS_HOST = {
-    "/etc/resolv.conf": "etc/resolv.conf",
-    "/etc/pip.conf": "etc/pip.conf",
-    "/etc/ssl/certs/ca-certificates.crt": "certificates",
-}
-ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/root",
-    "LANG": "C.UTF-8",
-    "PIP_CERT": "/certificates",
-}
 
 needs_vagrant = pytest.mark.skipif(
     shutil.which("vagrant") is None, reason="vagrant is missing (make test-provision installs it)"
@@ -81,44 +62,19 @@ def test_the_vagrantfile_makes_nodes(tmp_path: Path) -> None:
     assert machines == [["default"], ["node1", "node2", "node3"]]
 
 
-def mirror() -> str:
-    """Return the source of this host's own Debian packages; see apt-get(8), indextargets."""
-    words = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return next(line for line in done.stdout.splitlines() if line.rstrip("/").endswith("/debian"))
-
-
-def reach(url: str) -> None:
-    """Skip the test if *url* cannot be reached: a new Debian needs the network."""
-    try:
-        urllib.request.urlopen(f"{url.rstrip('/')}/dists/{SUITE}/Release", timeout=MINUTES).close()  # noqa: S310
-    except OSError as error:
-        pytest.skip(f"no Debian from {url}: {error}")
-
-
-def copy_the_checkout(target: Path) -> None:
-    """Copy the files that git knows, and new ones that it does not ignore, to *target*: no .venv, and nothing built."""
-    words = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(words, capture_output=True, text=True, check=True, cwd=CHECKOUT).stdout.split("\0")
-    for name in filter(None, names):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(CHECKOUT / name, target / name, follow_symlinks=False)
+def test_the_machine_gets_each_file_of_the_checkout() -> None:
+    """What rsync(1) leaves out begins at the top of the checkout, and git knows no file there: not so tinybox/build."""
+    (words,) = re.findall(r"rsync__exclude: \[(.*)\]", (CHECKOUT / "Vagrantfile").read_text())
+    patterns = re.findall(r'"(.*?)"', words)
+    assert "/.venv/" in patterns
+    assert {pattern[0] for pattern in patterns} == {"/"}  # without it, the pattern fits in each directory
+    assert [name for name in files() if f"/{name}".startswith(tuple(patterns))] == []
 
 
 @pytest.fixture(scope="module")
 def debian() -> Iterator[Path]:
-    """Give the root directory of a new Debian, with the checkout in /vagrant as Vagrant has it there."""
-    with tempfile.TemporaryDirectory(prefix="tinybox-test-", dir="/var/tmp") as folder:
-        root = Path(folder)
-        words = ["unshare", "--mount", "debootstrap", "--variant=minbase", SUITE, folder, mirror()]
-        with own_network.of_the_machine():
-            reach(mirror())
-            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=10 * MINUTES)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr
-        root.chmod(0o755)
-        for file in filter(os.path.exists, OF_THIS_HOST):
-            shutil.copy(file, root / OF_THIS_HOST[file])
-        copy_the_checkout(root / "vagrant")
+    """Give the root directory of a new Debian, with the checkout in /vagrant."""
+    with new_debian() as root:
         yield root
 
 
@@ -160,15 +116,6 @@ mknod /tmp/tun c 10 200; chmod 666 /tmp/tun; mount --bind /tmp/tun /dev/net/tun;
 mkdir -p -m 755 /run/user; install -d -m 700 -o student /run/user/$(id -u student)
 exec su --login --whitelist-environment PIP_CERT student -c "$1"
 """
-
-
-def inside(root: Path, *words: str) -> str:
-    """Run *words* in the machine with this *root*, and return their output; they must succeed."""
-    environment = {**ENVIRONMENT, "TINYBOX_CGROUP_PARENT": no_trace.room()}
-    done = subprocess.run([*ENTER, str(root), *words], stdout=-1, stderr=-2, text=True, check=False, env=environment,
-                          stdin=-3, timeout=20 * MINUTES)  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    return done.stdout
 
 
 @pytest.mark.root
