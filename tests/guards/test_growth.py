@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support import strace
 from tests.support.stored_boxes import crowd, home_at
 from tinybox.container.records import resting_states
 
 if TYPE_CHECKING:
+    from tests.conftest import Command
     from tinybox.container.records.paths import Paths
 
 TINYBOX = str(Path(sys.executable).with_name("tinybox"))
@@ -63,3 +66,31 @@ def test_a_box_at_rest_costs_other_commands_nothing(tmp_path: Path) -> None:
     """The clean-up that every command begins with, and `ps` of what runs, read nothing of boxes that have ended."""
     more = calls(tmp_path, MORE, "ps") - calls(tmp_path, FEW, "ps")
     assert more / (MORE - FEW) < NAME + 0.5  # the names are read: a directory of links
+
+
+@pytest.mark.root
+def test_a_running_box_costs_other_commands_three_calls(tinybox: Command, tmp_path: Path) -> None:
+    """Each command looks whether the owner of a running box has died; `ps` reads its state, its group and its ports."""
+    boxes: list[str] = []
+
+    def more(count: int) -> None:
+        boxes.extend(tinybox("run", "-d", "--network", "none", "busybox", "sleep", "1000").stdout.strip()
+                     for _ in range(count))  # fmt: skip
+
+    def counted(*words: str) -> int:
+        log = tmp_path / "calls"
+        command = [strace.strace(), "-f", "-o", str(log), tinybox.path, *words]
+        subprocess.run(command, env=tinybox.environment, capture_output=True, check=True)
+        return log.read_text().count("\n")
+
+    try:
+        more(1)
+        words = {"ps": ("ps",), "exec": ("exec", boxes[0], "true"), "volume ls": ("volume", "ls")}
+        few = {name: counted(*words[name]) for name in words}
+        more(3)
+        each = {name: (counted(*words[name]) - few[name]) / 3 for name in words}
+    finally:
+        tinybox("rm", "-f", *boxes)
+    assert 1 <= each["volume ls"] <= 5
+    assert 1 <= each["exec"] <= 12  # a wait of another length is another number of calls
+    assert 10 <= each["ps"] <= 20

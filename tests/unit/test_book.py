@@ -47,8 +47,8 @@ def without_page(patterns: set[str]) -> set[str]:
 
 
 def test_every_step_of_the_planner_is_listed() -> None:
-    """Every step name in the planner's files has a page."""
-    files = list(PLANNERS.glob("*.py"))
+    """Every step name in the planner's files has a page; the plan of `exec` is not one of a container."""
+    files = [path for path in PLANNERS.glob("*.py") if path.name != "entering.py"]
     patterns = {each for path in files for each in possible(path.read_text())}
     assert {"addresses", "await\\-network", "hook\\-.+", "mount.+", "chroot"} <= patterns  # the names are really read
     assert not without_page(patterns)

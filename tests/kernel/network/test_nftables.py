@@ -49,19 +49,19 @@ def test_both_ways_make_the_same_table(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("store_root")
 @pytest.mark.parametrize("library", [nftables.LIBRARY, NO_LIBRARY])
 def test_a_refused_script_is_one_line(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
-    """An element for a table that does not exist, or a subnet that is none: nft's message without a place.
+    """An element for a table that does not exist, or one port for two boxes: nft's message without a place.
 
     It names the reason, not the table that was not there to be deleted. Nothing has changed.
     """
     monkeypatch.setattr(nftables, "LIBRARY", library)
-    wrong = firewall.Bridge("tinybox7", ["172.31.0.2/99"], internal=False)
+    again = firewall.Published("", 8080, "tcp", "172.31.0.3", 80)
     with Nftables() as nft:
-        for act, member in ((firewall.add, BRIDGE), (firewall.load, wrong)):
+        for act, members in ((firewall.add, [BRIDGE]), (firewall.load, [*PORTS, again])):
             with pytest.raises(StepError) as raised:
-                act(nft, [member])
+                act(nft, members)
             assert raised.value.cause.startswith("Error: ")
             assert "\n" not in raised.value.cause
-    assert "No such file" not in raised.value.cause
+    assert "File exists" in raised.value.cause
     assert firewall.listed() == ""
 
 
