@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from typing import TYPE_CHECKING
 
 from tinybox.lab import course
@@ -29,7 +30,7 @@ def documents() -> list[str]:
 
 
 def lay_out(target: Path) -> None:
-    """Write each document to the directory *target*, and a page for each file of the checkout that one links to."""
+    """Write each document to the directory *target*, and a page for each file that one links to; copy the pictures."""
     known = set(documents())
     for name in sorted(known):
         text = (CHECKOUT / name).read_text()
@@ -38,6 +39,8 @@ def lay_out(target: Path) -> None:
         elif name.startswith(GUIDE.removesuffix("md")):  # in another language
             text = with_labs(text)
         write(target / name, with_links(name, text, known, target))
+    for picture in sorted((CHECKOUT / "docs").glob("*.svg")):
+        shutil.copyfile(picture, target / "docs" / picture.name)
 
 
 def with_links(name: str, text: str, known: set[str], target: Path) -> str:
