@@ -93,7 +93,7 @@ def test_an_owner_that_is_stopped_again_and_again(tinybox: Command) -> None:
         thread = threading.Thread(target=again)
         thread.start()
         try:
-            assert tinybox("stop", it.name, timeout=2 * SOON).returncode == 0
+            assert tinybox("stop", it.name, timeout=4 * SOON).returncode == 0
         finally:
             over.set()
             thread.join()

@@ -186,11 +186,8 @@ def inherit(paths: Paths, container: str) -> Record | None:
     except BlockingIOError:
         return None
     if lock is None:
-        for name in (
-            NO_RESTART,
-            FREEZER,
-            EXTENDED,
-        ):  # made by another command while the owner removed the directory's files
+        # Another command may have made them while the owner removed the files of the directory.
+        for name in (NO_RESTART, FREEZER, EXTENDED):
             state_file.discard(os.path.join(folder, name))
         remove_empty(folder)  # its owner was killed before it had made the lock, or after it had removed it
         return None

@@ -55,9 +55,7 @@ class Cgroup:
         self.name = "/".join(parts)
         self.hierarchies = hierarchies
         self.controllers = frozenset(controllers)
-        self.made: list[str] | None = (
-            None  # the roots of the hierarchies in which `create` has made it, if that is known
-        )
+        self.made: list[str] | None = None  # the roots of the hierarchies in which `create` has made it, if known
 
     def __repr__(self) -> str:
         return f"Cgroup({self.name!r}, {sorted(self.controllers)})"
