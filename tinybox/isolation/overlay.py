@@ -67,18 +67,26 @@ def mount_overlay(
     It uses mount(2), because fsconfig(2) accepts at most 255 bytes for a value, and ``lowerdir`` names every layer.
     HostError: the options are too long, or the store is on a file system that cannot have an upper directory.
     """
-    options_of = lambda paths: data(paths, upper, work, userns=userns, volatile=volatile)  # noqa: E731
     try:
-        try:
-            _mount(layers, target, options_of)
-        except SyscallError:
-            if not volatile or not os.path.lexists(f"{work}/work/incompat"):
-                raise
-            remove_mark(work)
-            _mount(layers, target, options_of)
+        if not (volatile and _is_mounted_volatile(layers, upper, work, target, userns=userns)):
+            _mount(layers, target, lambda paths: data(paths, upper, work, userns=userns))
     except SyscallError as error:
         cure = "put the store on ext4, xfs, btrfs or tmpfs: --root DIR or TINYBOX_ROOT"
         raise HostError(f"overlay on {os.path.dirname(upper)}", str(error), cure) from error
+
+
+def _is_mounted_volatile(layers: Sequence[str], upper: str, work: str, target: str, *, userns: bool) -> bool:
+    """Mount it volatile; return False if the kernel refuses that, and the overlay is to be mounted without it.
+
+    It does so before Linux 5.10, and (EIO) if data could not be written to this disk since the last syncfs(2) of it, as
+    when it was full. The mark of a former volatile mount is removed.
+    """
+    try:
+        _mount(layers, target, lambda paths: data(paths, upper, work, userns=userns, volatile=True))
+    except SyscallError:
+        remove_mark(work)
+        return False
+    return True
 
 
 def remove_mark(work: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,18 +164,72 @@ def test_only_a_box_that_is_removed_has_a_volatile_overlay(tinybox: Command) -> 
     assert tinybox("rm", name).returncode == 0
 
 
+def folders(top: Path) -> tuple[str, str, str, str]:
+    """Make directories for an overlay below *top*: lower, upper, work, merged."""
+    names = [str(top / name) for name in ("lower", "upper", "work", "merged")]
+    for name in names:
+        os.mkdir(name)
+    return names[0], names[1], names[2], names[3]
+
+
+def options(merged: str) -> str:
+    """Return the options of the file system that is mounted on *merged*; see proc_pid_mountinfo(5)."""
+    (line,) = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f" {merged} " in line]
+    return line.rpartition(" ")[2]
+
+
 def test_a_volatile_overlay_is_mounted_again(tmp_path: Path) -> None:
     """A volatile overlay leaves a mark, by which overlayfs refuses a later mount; a second volatile one removes it."""
-    lower, upper, work, merged = (str(tmp_path / name) for name in ("lower", "upper", "work", "merged"))
-    for folder in (lower, upper, work, merged):
-        os.mkdir(folder)
-    for number in range(2):
-        overlay.mount_overlay([lower], upper, work, merged, volatile=True)
-        (tmp_path / "merged" / str(number)).touch()
-        mount.umount2(os.fsencode(merged))
-    assert sorted(os.listdir(upper)) == ["0", "1"]
+    lower, upper, work, merged = folders(tmp_path)
+    overlay.mount_overlay([lower], upper, work, merged, volatile=True)
+    assert "volatile" in options(merged)
+    (tmp_path / "merged" / "made").touch()
+    mount.umount2(os.fsencode(merged))
     with pytest.raises(HostError):  # the control: the mark is there
         overlay.mount_overlay([lower], upper, work, merged)
-    overlay.remove_mark(work)
-    overlay.mount_overlay([lower], upper, work, merged)
-    mount.umount2(os.fsencode(merged))
+    for volatile in (True, False):
+        overlay.mount_overlay([lower], upper, work, merged, volatile=volatile)
+        assert os.listdir(merged) == ["made"]
+        mount.umount2(os.fsencode(merged))
+
+
+@pytest.fixture
+def failed_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a directory on a disk that could not write data: a loop device, whose file is on a full tmpfs."""
+    backing, disk = tmp_path / "backing", tmp_path / "disk"
+    backing.mkdir()
+    disk.mkdir()
+    with contextlib.ExitStack() as undo:
+
+        def run(*words: str | Path) -> str:
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"{words[0]}: {done.stderr.strip()}")
+            return done.stdout.strip()
+
+        mount.mount(b"tmpfs", os.fsencode(backing), b"tmpfs", 0, b"size=4m")
+        undo.callback(mount.umount2, os.fsencode(backing))
+        run("truncate", "--size", "32M", backing / "file")
+        run("mkfs.ext4", "-q", "-O", "^has_journal", "-E", "lazy_itable_init=1", backing / "file")
+        device = run("losetup", "--find", "--show", backing / "file")
+        undo.callback(subprocess.run, ["losetup", "--detach", device], check=True)
+        mount.mount(os.fsencode(device), os.fsencode(disk), b"ext4", 0, b"")
+        undo.callback(mount.umount2, os.fsencode(disk))
+        with open(disk / "large", "wb", buffering=0) as file:
+            file.write(os.urandom(8 << 20))
+            with pytest.raises(OSError, match=r"Input/output error|No space left"):
+                os.fdatasync(file.fileno())
+        yield disk
+
+
+def test_a_disk_that_could_not_write_has_no_volatile_overlay(failed_disk: Path) -> None:
+    """Overlayfs refuses it then (EIO), until syncfs(2) has been told; so the overlay is mounted without `volatile`."""
+    lower, upper, work, merged = folders(failed_disk)
+    data = os.fsencode(overlay.data([lower], upper, work, userns=False, volatile=True))
+    with pytest.raises(OSError, match="Input/output error"):  # the control
+        mount.mount(b"overlay", os.fsencode(merged), b"overlay", 0, data)
+    overlay.mount_overlay([lower], upper, work, merged, volatile=True)
+    try:
+        assert "volatile" not in options(merged)
+    finally:
+        mount.umount2(os.fsencode(merged))
