@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.guards.sources import sources
 from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ sys.addaudithook(tell)
 """
 
 BOX = 'import tinybox; sys.exit(tinybox.run("busybox", {program}, network="none", rm=True, init={init!r}).status)'
+ENCODING = re.compile(r'encoding="([^"]*)"')
+ENV_FILE = "tinybox/container/config/line_files.py: utf-8-sig"  # read by the command, long before there is a child
 FORK = "if os.fork() == 0:\n    {statement}\n    os._exit(0)\nos.wait()"
 
 
@@ -45,6 +49,17 @@ def test_the_child_imports_nothing(tinybox: Command, init: str, program: str, st
         assert done.returncode != 0
     else:
         assert done.returncode == status, done.stderr
+
+
+def test_the_engine_opens_files_in_utf_8_only() -> None:
+    """Each other encoding is a module that open() imports, and a child may be the first to need it; see encodings."""
+    found = [
+        f"{name}: {each}"
+        for name, text, *_ in sources("tinybox/container", "tinybox/isolation", "tinybox/linux")
+        for each in ENCODING.findall(text)
+    ]
+    assert len(found) > 20  # the control: there are such files
+    assert [each for each in found if not each.endswith(": utf-8")] == [ENV_FILE]
 
 
 def test_an_import_in_a_child_is_found() -> None:

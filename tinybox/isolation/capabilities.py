@@ -97,7 +97,7 @@ def set_groups(groups: Sequence[int]) -> None:
     try:
         os.setgroups(groups)
     except PermissionError:
-        with open("/proc/self/setgroups", encoding="ascii") as file:
+        with open("/proc/self/setgroups", encoding="utf-8") as file:
             if set(groups) - {os.getegid()} or file.read().strip() != "deny":
                 raise
 

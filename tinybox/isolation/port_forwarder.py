@@ -170,5 +170,5 @@ async def _copy(
 
 def _has_default_route() -> bool:
     """Return whether this network has a route to everywhere, which pasta makes last; see proc_pid_net(5)."""
-    with open("/proc/self/net/route", encoding="ascii") as file:
+    with open("/proc/self/net/route", encoding="utf-8") as file:
         return any(line.split()[1] == "00000000" for line in file.readlines()[1:])

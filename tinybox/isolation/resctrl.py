@@ -96,7 +96,7 @@ class ClassOfService:
 
     def _compare(self, lines: list[str]) -> None:
         """Raise HostError if the existing class has other values than *lines*: other containers rely on these."""
-        with open(os.path.join(self.path, "schemata"), encoding="ascii") as file:
+        with open(os.path.join(self.path, "schemata"), encoding="utf-8") as file:
             present = {_parsed(line) for line in file}
         for line in lines:
             name, shares = _parsed(line)

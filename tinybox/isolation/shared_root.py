@@ -62,7 +62,7 @@ class SharedRoot:
 
 def mount_of(fd: int) -> int:
     """Return the id of the mount through which the file *fd* was opened; see "mnt_id" in proc_pid_fdinfo(5)."""
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+    with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as file:
         fields = dict(line.split(":", 1) for line in file)
     return int(fields["mnt_id"])
 

@@ -27,7 +27,7 @@ def holds(pid: int, lock: os.stat_result) -> bool:
         for fd in os.listdir(f"/proc/{pid}/fd"):
             with suppress(*GONE):
                 if os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), lock):
-                    with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as file:
+                    with open(f"/proc/{pid}/fdinfo/{fd}", encoding="utf-8") as file:
                         if "FLOCK" in file.read():
                             return True
     return False

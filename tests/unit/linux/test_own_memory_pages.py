@@ -9,6 +9,8 @@ import select
 import shutil
 import signal
 import struct
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 EMULATOR = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 HERE = platform.machine()
+CHECKOUT = Path(__file__).parents[3]
 ALL = set(range(1, 65)) - {9, 19, 32, 33}
 
 
@@ -152,23 +155,16 @@ def test_memory_moves_to_a_file(tmp_path: Path, machine: str) -> None:
 
 
 def in_child(act: str, folder: Path) -> str:
-    """Call the function *act* of this file in a child process, and return what it says."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.write(writing, globals()[act](folder).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading, encoding="utf-8") as pipe:
-        said = pipe.read()
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    return said
+    """Call the function *act* of this file in a new Python, and return what it says: that of the tests is large."""
+    text = f"from pathlib import Path; from {__name__} import {act}; print({act}(Path({str(folder)!r})))"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.rstrip("\n")
 
 
 def _moved(folder: Path) -> str:
     """Move the memory of this process out, go on with work of all kinds, and move it out once more."""
+    own_swap.MOST = 1 << 30  # with pytest, it is not small
     before = anonymous()
     moved = own_swap.wait(str(folder), [], 0)
     after = anonymous()
@@ -186,14 +182,14 @@ def anonymous(pid: int | str = "self") -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
 
 
-def test_python_goes_on_after_its_memory_has_moved(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_goes_on_after_its_memory_has_moved(disk: Path) -> None:
     """A Python whose memory is in a file has little of its own; it works on, and its file has no name."""
-    monkeypatch.setattr(own_swap, "MOST", 1 << 30)  # that of the tests is not small
     assert in_child("_moved", disk).split()[:6] == ["True", "True", "77777", "True", "True", "0"]
 
 
 def _waits(folder: Path) -> str:
     """Wait without memory for a pipe, while another process looks, and then for time to pass."""
+    own_swap.MOST = 1 << 30
     reading, writing = os.pipe()
     parent = os.getpid()
     if os.fork() == 0:
@@ -210,9 +206,8 @@ def _waits(folder: Path) -> str:
 
 
 @pytest.mark.root
-def test_a_process_waits_without_its_memory(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_waits_without_its_memory(disk: Path) -> None:
     """While it waits for a pipe it has less than 1 MB in use; then it reads it, and another wait ends by its limit."""
-    monkeypatch.setattr(own_swap, "MOST", 1 << 30)
     assert in_child("_waits", disk).split()[:3] == ["True", "True", "True"]
 
 

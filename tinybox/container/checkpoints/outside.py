@@ -156,7 +156,7 @@ def _names(folder: str) -> list[str]:
 
 def _fdinfo(pid: str, fd: str) -> dict[str, str]:
     """Return what the kernel says of an open file; see proc_pid_fdinfo(5)."""
-    with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii", errors="replace") as file:
+    with open(f"/proc/{pid}/fdinfo/{fd}", encoding="utf-8", errors="replace") as file:
         return proc.status(file.read())
 
 

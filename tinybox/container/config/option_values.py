@@ -94,7 +94,7 @@ def check_cpus(option: str, text: str, kind: str) -> None:
     """Raise UsageError if this host lacks one of the CPUs or memory nodes in the list *text*, as in docker."""
     path = "cpu/online" if kind == "CPUs" else "node/has_memory"  # the latter only with CONFIG_NUMA
     try:
-        with open(f"/sys/devices/system/{path}", encoding="ascii") as file:
+        with open(f"/sys/devices/system/{path}", encoding="utf-8") as file:
             had = file.read().strip()
     except OSError:
         return  # then the kernel decides, by cpuset(7)

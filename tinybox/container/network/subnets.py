@@ -61,7 +61,7 @@ def routes(text: str, but: str = "") -> list[str]:
 def by_link(text: str = "") -> list[tuple[str, str]]:
     """Return pairs of a link and a subnet to which it leads, from *text*, or if that is empty from /proc/net/route."""
     if not text:
-        with open(ROUTES, encoding="ascii") as file:
+        with open(ROUTES, encoding="utf-8") as file:
             text = file.read()
     found = []
     for line in text.splitlines()[1:]:

@@ -15,7 +15,7 @@ def forwarding() -> str:
 
     Return an empty string if forwarding is already on, or if the warning was printed since the last boot.
     """
-    with open(host_bridges.FORWARDING[4], encoding="ascii") as file:
+    with open(host_bridges.FORWARDING[4], encoding="utf-8") as file:
         if file.read().strip() != "0":
             return ""
     folder = pools.folder()

@@ -123,7 +123,7 @@ def _below(facts: Facts, bridge: Link) -> list[str]:
     lines += [part for route in routes for part in wrapped(route, WIDTH, " " * 5)]
     lines += ["The host's switches, in /proc/sys"]
     for path in (switch.format(bridge=bridge.name) for switch in SWITCHES):
-        with open(f"/proc/sys/{path}", encoding="ascii") as file:
+        with open(f"/proc/sys/{path}", encoding="utf-8") as file:
             lines.append(f"   {path} = {file.read().strip()}")
     lines += ["The firewall, table inet tinybox: rules, and the packets that they have met"]
     for chain, rule in firewall.counted():

@@ -149,7 +149,7 @@ def exists(name: str) -> bool:
 
 def mtu_of_way_out() -> int:
     """Return the MTU, in bytes, of the link of the default route; 0 if there is no such route; see netdevice(7)."""
-    with open("/proc/net/route", encoding="ascii") as file:
+    with open("/proc/net/route", encoding="utf-8") as file:
         rows = [line.split() for line in file][1:]
     link = next((row[0] for row in rows if row[1] == row[7] == "00000000"), "")
     if not link:
@@ -164,7 +164,7 @@ def mtu_of_way_out() -> int:
 
 def parameter(path: str) -> str:
     """Return the value of a parameter of this network namespace: *path* is a file in /proc/sys/net; proc_sys(5)."""
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         return file.read().strip()
 
 
