@@ -10,7 +10,7 @@ A file names them twice, for the type checker and for the interpreter:
 
 from __future__ import annotations
 
-from importlib import import_module
+import sys
 from typing import Any
 
 
@@ -24,4 +24,5 @@ class Late:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(import_module(self._name), attribute)
+        __import__(self._name)  # not import_module(): Python reports only this to PYTHONPROFILEIMPORTTIME
+        return getattr(sys.modules[self._name], attribute)
