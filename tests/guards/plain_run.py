@@ -15,7 +15,7 @@ from pathlib import Path
 
 ARGUMENTS = ("run", "--rm", "--network", "none", "busybox", "true")
 RECORD = Path(__file__).with_suffix(".json")
-GROWTH = 1.05  # what is loaded may grow by less than 5 % of the record
+GROWTH = 1.05  # the modules and their code may grow by less than 5 % of the record
 VERSION = (3, 11)  # that of the record: another Python has other bytes for the same code
 
 
