@@ -17,7 +17,8 @@ import pytest
 from tests.support.boxes import READY, children, kept, lives, new_name, until
 from tests.support.detached_boxes import FOREVER, Life, field, life, nothing_is_left, stdout_of
 from tests.support.slowness import SLOWNESS
-from tinybox.container.records import id_ranges
+from tinybox.container.records import id_ranges, waking
+from tinybox.container.records.paths import Paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,6 +186,44 @@ def test_a_stopped_command_that_holds_a_lock(tinybox: Command, lock: str) -> Non
         finally:
             if lock == "networks":
                 tinybox("network", "rm", other)
+
+
+STUBBORN = """
+import fcntl, os, signal, sys, time
+
+def stop_later(number, frame):
+    time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+signal.signal(signal.SIGCONT, stop_later)
+fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+print("READY", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+while True:
+    signal.pause()
+"""
+
+
+def test_an_owner_that_runs_for_a_moment_after_each_sigcont(tmp_path: Path) -> None:
+    """It holds the lock and never does its work: the wait kills it, at a search that finds it stopped once more."""
+    os.chmod(tmp_path, 0o700)
+    paths = Paths(str(tmp_path / "store"))
+    paths.prepare()
+    folder = Path(paths.run_directory("c" * 64))
+    folder.mkdir(0o700)
+    (folder / "lock").touch(0o600)
+    waits = waking.Wait(paths, "c" * 64, to_the_end=True)
+    command = [sys.executable, "-c", STUBBORN, str(folder / "lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == READY
+        try:
+            while owner.poll() is None and waits.check() < SOON:
+                time.sleep(0.01)
+            assert owner.wait(0) == -signal.SIGKILL
+            assert waits.is_orphan
+        finally:
+            owner.kill()
 
 
 def test_the_control(tinybox: Command) -> None:

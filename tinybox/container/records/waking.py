@@ -2,7 +2,7 @@
 
 The owner of a container records its end and releases its resources. An owner that was stopped (SIGSTOP) does neither,
 so `stop`, `rm -f`, `wait` and `attach` would wait for ever. They therefore continue it; it then does its work and
-records the exit status. An owner that stays stopped (it is stopped again and again, or a debugger holds it) is killed
+records the exit status. An owner that does not go on (it is stopped again and again, or a debugger holds it) is killed
 by `stop` and `rm -f`; a sweep then cleans up its container, with an unknown exit status.
 
 Other commands do not need the owner: they use signals, control groups and links on disk.
@@ -23,20 +23,22 @@ if TYPE_CHECKING:
 
 FIRST_CHECK = 0.3  # seconds that a command waits before it searches for stopped processes the first time
 LONGEST_PAUSE = 30.0  # seconds between two searches at most
-KILL_AFTER = 3.0  # seconds after which an owner that is still stopped is killed
+KILL_AFTER = 3.0  # seconds after which an owner is killed that a search continued and a later one finds stopped again
+KILL_PAUSE = 2.0  # seconds between two searches at most, when the owner may be killed
 
 
 class Wait:
     """One command's wait for a container; from time to time it searches for stopped processes that delay the wait.
 
     A search reads all of /proc, so the time between two searches doubles, up to LONGEST_PAUSE. With *to_the_end*, an
-    owner that is still stopped after KILL_AFTER is killed; *is_orphan* is then true, and the caller has to sweep.
+    owner that was continued and is stopped again after KILL_AFTER is killed; *is_orphan* is then true, and the caller
+    has to sweep. The owner is looked at before it is continued: just after SIGCONT, it runs for a moment in any case.
     """
 
     def __init__(self, paths: Paths, container: str, *, to_the_end: bool = False) -> None:
         self.paths, self.container, self.to_the_end = paths, container, to_the_end
         self.begun, self.next = time.monotonic(), FIRST_CHECK
-        self.is_orphan = False
+        self.was_continued = self.is_orphan = False
 
     def rest(self, seconds: float) -> None:
         """Sleep for *seconds*, then check()."""
@@ -52,10 +54,10 @@ class Wait:
         """Continue stopped processes if a search is due; return how many seconds the wait has lasted."""
         lasted = time.monotonic() - self.begun
         if lasted >= self.next:
-            self.next = lasted + min(lasted, LONGEST_PAUSE)
-            wake_blockers(self.paths, self.container)
-            if self.to_the_end and lasted > KILL_AFTER:
+            self.next = lasted + min(lasted, KILL_PAUSE if self.to_the_end else LONGEST_PAUSE)
+            if self.to_the_end and self.was_continued and lasted > KILL_AFTER:
                 self.is_orphan = kill_stopped_owner(self.paths, self.container) or self.is_orphan
+            self.was_continued = wake_blockers(self.paths, self.container) or self.was_continued
         return lasted
 
 
@@ -66,20 +68,22 @@ def owner_of(pid: int) -> None:
         stopped.wake(first.ppid)
 
 
-def wake_blockers(paths: Paths, container: str) -> None:
+def wake_blockers(paths: Paths, container: str) -> bool:
     """Continue stopped processes that delay a container's end: holders of its lock, and parents of its processes.
 
-    An `exec` is such a parent: a pid namespace ends only when all of its processes have been reaped.
+    An `exec` is such a parent: a pid namespace ends only when all of its processes have been reaped. Returns whether
+    the owner was stopped, by a signal or by a debugger.
     """
     folder = paths.run_directory(container)
     try:
-        stopped.wake_holders(os.stat(os.path.join(folder, "lock")))
+        was_stopped = stopped.wake_holders(os.stat(os.path.join(folder, "lock")), "Tt")
     except FileNotFoundError:
-        return
+        return False
     first = state_file.load_if_sound(os.path.join(folder, "state.json"), container).get("pid", 0)
     namespace = stopped.namespace(first) if first else ""
     if namespace and namespace != os.readlink("/proc/self/ns/pid"):
         stopped.wake_parents(namespace)
+    return was_stopped
 
 
 def kill_stopped_owner(paths: Paths, container: str) -> bool:
