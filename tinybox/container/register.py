@@ -28,7 +28,11 @@ def register(container: Container, *, passing: bool = False) -> None:
         container.record.bind()
     try:
         naming.reserve(container.paths, container.annotations[spec.NAME], container.id)
-        if spec.has_other_users(container.config):
+        if spec.ID_MAPS in container.annotations:
+            from tinybox.container.storage import mapped_files
+
+            mapped_files.settle(container.paths, container.id, container.config)
+        elif spec.has_other_users(container.config):
             from tinybox.container.records import id_ranges
 
             id_ranges.acquire(container.paths, container.id, container.config)
@@ -57,6 +61,10 @@ def _make_bundle(container: Container) -> None:
     for folder in ("upper", "work", container.config["root"]["path"]):
         os.mkdir(os.path.join(container.bundle, folder), 0o755)
     _mark(container)
+    if spec.ID_MAPS in container.annotations:
+        from tinybox.container.storage import mapped_files
+
+        mapped_files.give_bundle(container.bundle, container.config)
     spec.save(container.config, container.bundle)
     container.record.write(
         ociVersion=spec.OCI_VERSION,
