@@ -13,8 +13,8 @@ import os
 
 from tinybox.errors import ImageError
 from tinybox.images.store import entries
-from tinybox.linux import files
-from tinybox.linux.locks import Lock
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.locks import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _refuse(name: str) -> None:
 
 def sizes(root: str) -> dict[str, int]:
     """Return the bytes of the files of each copy, by KEY/fs.MAP; see st_size in stat(3type)."""
-    from tinybox.linux.trees import tree_size
+    from tinybox.linux.filesystem.trees import tree_size
 
     return {name: tree_size(f"{root}/layers/{name}") for name in _every(root)}
 

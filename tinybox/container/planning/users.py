@@ -55,7 +55,7 @@ def become_root() -> Step:
 def copy_layers(task: Task) -> Step:
     """Plan the parent's copies of the layers, before clone3(2)."""
     if spec.ID_MAPS in task.annotations:
-        says = "Copy the mounts of the layers, whose files have the owners that the user namespace needs"
+        says = "Copy the mounts of the layers that have the owners for the user namespace"
         return Step("mapped-layers", says, "open_tree(2)", copy_mapped, task.handles, task)
     says = "Copy the layers as mounts with the owners that the new user namespace needs"
     maps = (task.linux.get("uidMappings", []), task.linux.get("gidMappings", []))

@@ -13,8 +13,8 @@ import os
 from tinybox.container.records import naming, spec
 from tinybox.errors import StateError
 from tinybox.isolation import home_ids, idmap
-from tinybox.linux import files
-from tinybox.linux.locks import Lock
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.locks import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from tinybox.container.records import home_ranges, spec
 from tinybox.errors import ImageError, report
 from tinybox.images import mapped_layers
 from tinybox.isolation import idmap, merged
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
