@@ -91,9 +91,10 @@ def images(paths: Paths, *, all_of_them: bool, is_wanted: Callable[[Image], bool
     with store.locked():
         intake.sweep(store)
     before = sizes(store)
-    with store.locked():
-        if (used := _used_layers(paths)) is not None:
-            mapped_layers.remove_unused(store.root, used)
+    if any(map(mapped_layers.is_copy, before)):
+        with store.locked():
+            if (used := _used_layers(paths)) is not None:
+                mapped_layers.remove_unused(store.root, used)
     named = store.digests()
     for image in store.images():
         has_name = image.reference or image.id in named

@@ -38,6 +38,11 @@ def original(path: str) -> str:
     return f"{folder}{slash}{_NAME}" if name.startswith(f"{_NAME}.") else path
 
 
+def is_copy(path: str) -> bool:
+    """Return whether *path*, or a key of `sizes`, is that of a copy."""
+    return original(path) != path
+
+
 def make(root: str, layers: Sequence[str], maps: bytes, owner: Owner, told: Callable[[], object]) -> list[str]:
     """Make the missing copies of *layers* for these *maps*, and return the paths of all; call *told* before the first.
 

@@ -128,6 +128,9 @@ def test_a_named_volume_belongs_to_the_box_s_user(student: Student, store: Path)
     assert run(student, "keep-id", "-v", "kept:/w", "busybox", "sh", "-c", script).split() == [f"{ID}:{ID}"] * 2
     assert owners(store / "volumes/kept/_data/file") == (ID, ID)
     student.says("volume", "rm", "kept")
+    for word, user in (("nomap", "0:0"), ("auto", "5:6")):
+        assert run(student, word, "-u", user, "-v", "kept:/w", "busybox", "sh", "-c", script).split() == [user] * 2
+        student.says("volume", "rm", "kept")
     done = student("run", "--rm", "--userns", "keep-id", "-v", "kept:/etc", "busybox", "touch", "/etc/file")
     assert "Permission denied" in done.stderr  # the control: /etc of the image, which is copied, is root's
     assert run(student, "keep-id", "-v", "kept:/w", "busybox", "stat", "-c", "%u", "/w/passwd") == "0"
@@ -151,6 +154,26 @@ def test_files_of_the_image_belong_to_the_box_s_root(student: Student, store: Pa
     assert place.read_bytes() == (copies[0] / "bin/busybox").read_bytes()
     assert {path: path.lstat() for path in before} == before
     assert owners(place) == (ID, ID)
+
+
+def test_a_copied_layer_hides_what_the_layer_hides(student: Student, store: Path) -> None:
+    """Replaced directories, deleted files, modes, times, links and set-user-ID bits are those of the other boxes."""
+    make = (
+        "mkdir /d; touch /d/old; echo s > /suid; chown 3:4 /suid; chmod 4755 /suid; ln /suid /hard; ln -s /suid /soft;"
+        "mkfifo /fifo; mkdir -m 700 /dir; chown 7:8 /dir; touch -d 2020-01-01 /dir/t"
+    )
+    for name, parent, script in (
+        ("lower", "busybox", make), ("upper", "lower", "rm -r /d; mkdir /d; touch /d/new; rm /soft")
+    ):  # fmt: skip
+        student.says("run", "--name", name, parent, "sh", "-c", script)
+        assert student("commit", name, name).returncode == 0
+    look = 'ls /d; ls /soft 2>&1; stat -c "%n %u:%g %a %h %s %F %Y" /suid /hard /fifo /dir /dir/t'
+    seen = {word: run(student, word, "-u", "0", "upper", "sh", "-c", look) for word in ("host", "keep-id", "nomap")}
+    assert len({*seen.values()}) == 1, seen
+    assert seen["host"].splitlines()[:2] == ["new", "ls: /soft: No such file or directory"]
+    assert "/hard 3:4 4755 2 2 regular file" in seen["nomap"]
+    assert student("rm", "lower", "upper").returncode == 0
+    assert student("rmi", "upper", "lower").returncode == 0
 
 
 def test_the_user_has_a_name_in_the_box(student: Student, store: Path) -> None:
@@ -285,6 +308,17 @@ def test_a_command_killed_at_any_moment_leaves_nothing(student: Student, store: 
     assert until(lambda: not student.processes(), time.monotonic() + 10, 0.01)
     found = {row["fact"]: row for row in json.loads(student.says("doctor", "--json"))}
     assert found["leftovers"]["found"] == "none"
+
+
+def test_ids_of_a_command_that_was_killed_are_given_again(student: Student, store: Path) -> None:
+    """A link to a box that was never made is removed by the next box with auto, and by `doctor --fix`."""
+    run(student, "auto", "busybox", "true")  # so that there is a directory for the links
+    left = str(store / "ids/1-1024")
+    for ending in (("run", "--rm", "--userns", "auto", "busybox", "cat", "/proc/self/uid_map"), ("doctor", "--fix")):
+        student.says("unshare", "ln", "-s", str(store / "containers" / ("0" * 64)), left)
+        assert "ids of the home without a container" in student("doctor").stdout
+        assert student(*ending).stdout.split()[:3] == ["0", "1", "1024"] or ending[0] == "doctor"
+        assert not os.path.lexists(left)
 
 
 REFUSED = [

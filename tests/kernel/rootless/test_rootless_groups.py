@@ -88,6 +88,25 @@ def given(student: Student) -> Iterator[Given]:
     made.close()
 
 
+def test_a_box_with_a_user_namespace_of_its_own_is_in_the_group(student: Student, given: Given) -> None:
+    """--userns keep-id and auto: the box is in its group, sees it as the root, and can be paused."""
+    words = ("keep-id", "auto")
+    for word in words:
+        done = student("run", "-d", "--name", word, "--userns", word, "busybox", "sleep", "1000")
+        assert done.returncode == 0, done
+        student.group = f"{given.path}/{delegation.COMMANDS}"
+    for word in words:
+        found = json.loads(student.says("inspect", word))[0]
+        assert given.of(found["State"]["Pid"]) == f"/tinybox/{found['Id']}"
+        assert "0::/" in student.says("exec", word, "cat", "/proc/self/cgroup").splitlines()
+        student.says("pause", word)
+        assert "frozen 1" in (given.path / f"tinybox/{found['Id']}/cgroup.events").read_text()
+        student.says("unpause", word)
+    student.group = ""
+    student.says("rm", "-f", *words)
+    assert not (given.path / "tinybox").exists()
+
+
 def test_a_given_group_holds_the_boxes(student: Student, given: Given) -> None:
     """Pause, unpause, top, stats, --pid container: and rm work; the shell is moved beside the boxes, and all ends."""
     student.says("run", "-d", "--name", "box", "busybox", "sleep", "1000")

@@ -87,4 +87,10 @@ def test_the_name_of_a_copy() -> None:
     """It differs with the map, and leads back to the layer."""
     paths = {mapped_layers.path_of("/root/layers/key/fs", text) for text in (b"0 1 5\n", b"0 1 6\n")}
     assert len(paths) == 2
+    assert [mapped_layers.is_copy(path) for path in [*paths, "/root/layers/key/fs", "key"]] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert {*map(mapped_layers.original, [*paths, "/root/layers/key/fs"])} == {"/root/layers/key/fs"}
