@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 
 from tinybox.container import freezing, lifecycle, sweeping
 from tinybox.container.network import addresses, hosts_file
@@ -18,6 +17,7 @@ from tinybox.container.records import events, naming, spec, state, waking
 from tinybox.container.running import Running, running
 from tinybox.errors import DamagedError, NoSuchError, StateError, UsageError
 from tinybox.linux.signal_names import signal_named
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ When the monitor ends, a running check is killed. After SIGKILL of the monitor t
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import signal
 import time
 
 from tinybox.container.process import wait_loop
 from tinybox.container.records import spec, state
 from tinybox.errors import StateError, TinyboxError
 from tinybox.linux import own_memory, process
+from tinybox.linux import quick_json as json
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
