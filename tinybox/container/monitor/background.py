@@ -27,7 +27,8 @@ from tinybox.container.process.handles import Handles
 from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.container.records import spec, state
 from tinybox.errors import StateError, TinyboxError
-from tinybox.linux import descriptors, own_memory, user_namespaces
+from tinybox.linux import own_memory, user_namespaces
+from tinybox.linux.filesystem import descriptors
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from tinybox.container.lifecycle import Container
     from tinybox.container.process.wait_loop import Ending, Signals, WaitLoop
 else:
-    from _contextvars import ContextVar  # the C module alone, as in linux/signals.py
+    from _contextvars import ContextVar  # the C module alone, as in linux/signals
 
 STARTED = b"started"
 # The descriptors of the Python program that uses tinybox as a library (descriptors.open_now), in the thread that starts
