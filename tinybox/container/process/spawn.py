@@ -12,7 +12,8 @@ import os
 from tinybox.container.process import child, init, sync_pipe
 from tinybox.errors import StepError
 from tinybox.isolation import inherited, namespaces
-from tinybox.linux import own_files, proc, process, user_namespaces, waiting
+from tinybox.linux import proc, process, user_namespaces, waiting
+from tinybox.linux.filesystem import own_files
 from tinybox.linux.machine_code import trampoline
 from tinybox.linux.signals import signal
 
