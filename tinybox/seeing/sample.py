@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from tinybox.container.records.spec_types import Spec
 
 KINDS = ("mount", "pid", "network", "ipc", "uts", "cgroup")
-HIERARCHIES = Hierarchies("/sys/fs/cgroup", ["cpu", "io", "memory", "pids", "cpuset"], {})
+CONTROLLERS = ["cpu", "io", "memory", "pids", "cpuset"]  # of version 2; one of version 1, as some hosts have it:
+HIERARCHIES = Hierarchies("/sys/fs/cgroup", CONTROLLERS, {"net_cls": "/sys/fs/cgroup/net_cls"})
 HERE = Host((6, 1), HIERARCHIES, list(capabilities.DEFAULT), (0, 0, 0))
 WITHOUT_ROOT = Host((6, 1), NONE, list(capabilities.DEFAULT), rootless=True)
 CGROUP = Cgroup("tinybox/example", HIERARCHIES)

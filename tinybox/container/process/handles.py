@@ -84,7 +84,8 @@ class Handles:
         self.trampoline = -1  # fd of the program that executes the box's program, see linux/machine_code/trampoline.py
         self.native = -1  # in the child: fd of the program that stays as PID 1, see linux/machine_code/native_init.py
         self.springboard: int | str = -1  # what execve(2) is called with: that fd, or its path in the box's /proc
-        self.cgroup_fd: int | None = None
+        self.cgroup_fd: int | None = None  # the control group of version 2, for clone3(2)
+        self.tasks: list[int] = []  # those of version 1: fds of their files ``tasks``, by which the child joins them
         self.namespace_fds: dict[str, int] = {}  # namespaces to join, by kind
         self.for_undo: list[int] = []  # fds that only an undo needs
         self.link_maker: LinkMaker | None = None  # the process that makes the network links, if it runs already
@@ -98,11 +99,11 @@ class Handles:
             self.close()
 
     def handed_over(self) -> list[int]:
-        """Return the fds of mounts and namespaces that the child needs until it has placed or joined them."""
-        return [*self.trees.values(), *self.namespace_fds.values()]
+        """Return the fds of mounts, namespaces and groups that the child needs until it has placed or joined them."""
+        return [*self.trees.values(), *self.namespace_fds.values(), *self.tasks]
 
     def close_trees(self) -> None:
-        """Close the parent's copies of the mount and namespace fds, which the child has by then."""
+        """Close the parent's copies of the fds of mounts, namespaces and groups, which the child has by then."""
         for fd in self.namespace_fds.values():
             os.close(fd)
         self.namespace_fds.clear()
@@ -124,6 +125,9 @@ class Handles:
         for fd in self.trees.values():
             os.close(fd)
         self.trees.clear()
+        for fd in self.tasks:
+            os.close(fd)
+        self.tasks.clear()
         if self.cgroup_fd is not None:
             os.close(self.cgroup_fd)
             self.cgroup_fd = None
