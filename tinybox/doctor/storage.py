@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding, is_root, text, tried
 from tinybox.errors import HostError
 from tinybox.isolation import mounts, overlay
-from tinybox.linux import overlay_marks, overlay_refusal, proc, process, user_namespaces
-from tinybox.linux.locks import lock_file
+from tinybox.linux import proc, process, user_namespaces
+from tinybox.linux.filesystem import overlay_marks, overlay_refusal
+from tinybox.linux.filesystem.locks import lock_file
 
 if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
@@ -51,7 +52,7 @@ def overlayfs(paths: Paths) -> Finding:
 
 
 def trust(paths: Paths) -> Finding:
-    """Report that only its owner can change the store, which every command checks first; see linux/ownership.py."""
+    """Report that only its owner can change the store, which every command checks first; filesystem/ownership.py."""
     owner = "root" if is_root() and user_namespaces.home < 0 else "this user"
     return Finding("store", OK, f"{paths.root}: only {owner} can change its files")
 

@@ -12,8 +12,8 @@ import stat
 
 from tinybox.isolation.merged import Merged, opened, top_of
 from tinybox.isolation.overlay_changes import compared
-from tinybox.linux import holes
-from tinybox.linux.overlay_marks import NAMED, is_note
+from tinybox.linux.filesystem import holes
+from tinybox.linux.filesystem.overlay_marks import NAMED, is_note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ import time
 from tinybox.errors import HostError
 from tinybox.isolation import rootfs
 from tinybox.isolation.mounts import Options, new_filesystem
-from tinybox.linux import descriptors, process, waiting
-from tinybox.linux.overlay_refusal import FUSE, PROGRAM, fuse_missing, fuse_program
+from tinybox.linux import process, waiting
+from tinybox.linux.filesystem import descriptors
+from tinybox.linux.filesystem.overlay_refusal import FUSE, PROGRAM, fuse_missing, fuse_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

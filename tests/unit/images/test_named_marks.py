@@ -17,7 +17,7 @@ from tinybox.images.layer_versions import DELETED, HIDES, versions
 from tinybox.isolation import copied_layers
 from tinybox.isolation.merged import Merged
 from tinybox.isolation.overlay_changes import changes
-from tinybox.linux import overlay_marks
+from tinybox.linux.filesystem import overlay_marks
 
 if TYPE_CHECKING:
     from pathlib import Path

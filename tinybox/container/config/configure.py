@@ -12,8 +12,8 @@ from tinybox.container.process import init
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import capabilities
-from tinybox.linux import overlay_marks
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import overlay_marks
 from tinybox.text_values import truth
 
 TYPE_CHECKING = False
@@ -225,6 +225,6 @@ def _own_annotations(options: Options) -> dict[str, str]:
 
 def _storage() -> dict[str, str]:
     """Return the annotation of a box whose layers are copied: the kernel refuses an overlay, and FUSE has none."""
-    from tinybox.linux import overlay_refusal
+    from tinybox.linux.filesystem import overlay_refusal
 
     return {spec.COPIED: "true"} if overlay_refusal.fuse_missing()[0] else {}

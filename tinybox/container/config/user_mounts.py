@@ -8,7 +8,7 @@ from tinybox.container.config import mount_option
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import overlay
-from tinybox.linux import overlay_marks
+from tinybox.linux.filesystem import overlay_marks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

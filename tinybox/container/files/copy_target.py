@@ -15,7 +15,7 @@ from tinybox.images.archives.members import members
 from tinybox.images.archives.metadata import XATTR
 from tinybox.images.archives.tree import Tree, parts_of
 from tinybox.images.archives.whiteouts import REPLACED
-from tinybox.linux import files, inside
+from tinybox.linux.filesystem import files, inside
 from tinybox.linux.mount import AT_FDCWD
 
 if TYPE_CHECKING:

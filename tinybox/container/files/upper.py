@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 from tinybox.container.records import spec
 from tinybox.errors import TinyboxError
-from tinybox.linux import files
-from tinybox.linux.locks import lock_file
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

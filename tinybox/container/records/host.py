@@ -11,7 +11,8 @@ import os
 from tinybox.errors import HostError
 from tinybox.isolation import capabilities
 from tinybox.isolation.cgroups.hierarchies import Hierarchies, hierarchies
-from tinybox.linux import capability, overlay_marks, proc, process, user_namespaces
+from tinybox.linux import capability, proc, process, user_namespaces
+from tinybox.linux.filesystem import overlay_marks
 
 MINIMUM = (5, 12)  # mount_setattr(2); clone3(2)'s CLONE_INTO_CGROUP is 5.7, openat2(2) 5.6
 
@@ -34,7 +35,7 @@ class Host:
         self.capabilities, self.arguments = capabilities, arguments
         self.cache = cache  # the directory of compiled seccomp filters
         self.rootless = rootless  # this process is root of a user namespace only; see linux/user_namespaces.py
-        self.refuses_overlay = refuses_overlay  # in the store of this process; see linux/overlay_refusal.py
+        self.refuses_overlay = refuses_overlay  # in the store of this process; see linux/filesystem/overlay_refusal.py
 
     def counts_swap(self) -> bool:
         """Return whether this kernel can limit swap; with cgroup v1, a boot with swapaccount=0 turns that off."""

@@ -7,7 +7,7 @@ ROOT/container-names/NAME    a link to ID: the name belongs to the container who
 ROOT/volumes/NAME/_data      volumes; options.json beside it, if any, is the file system that is mounted there
 ROOT/networks/NAME.json      the networks that users have made
 ROOT/cache                   what can be made again: seccomp filters, and copies of states: resting_states.py
-ROOT/storage-driver          only where the kernel refuses overlays: why; see linux/overlay_refusal.py
+ROOT/storage-driver          only where the kernel refuses overlays: why; see linux/filesystem/overlay_refusal.py
 ROOT/events.log              the events of containers, images, networks and volumes
 RUN/ID                       while a process owns the container: lock, state.json, attach.sock
 RUN/NAME                     a link to RUN/ID, for users
@@ -23,7 +23,7 @@ import os
 import stat
 
 from tinybox.errors import UsageError
-from tinybox.linux import event_log, ownership
+from tinybox.linux.filesystem import event_log, ownership
 
 DEFAULT_ROOT, DEFAULT_RUN = "/var/lib/tinybox", "/run/tinybox"
 POOLS = "/run/tinybox-networks"  # the address pools of all stores; see network/pools.py
@@ -63,7 +63,7 @@ class Paths:
         needed = [os.path.basename(self.containers), os.path.basename(self.names), *["run"] * (self.run != DEFAULT_RUN)]
         self._is_complete = has_run and found.keys() >= set(needed)
         if found.get("layers", 0) & stat.S_ISVTX:  # the kernel refuses overlays in this store
-            from tinybox.linux import overlay_marks
+            from tinybox.linux.filesystem import overlay_marks
 
             overlay_marks.refused = True
 

@@ -20,7 +20,8 @@ from tinybox.errors import TinyboxError
 from tinybox.images.reference import DOCKER
 from tinybox.images.store import Store, this_architecture
 from tinybox.isolation.cgroups.hierarchies import hierarchies
-from tinybox.linux import overlay_refusal, proc
+from tinybox.linux import proc
+from tinybox.linux.filesystem import overlay_refusal
 
 if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths

@@ -14,7 +14,7 @@ from tinybox.container.records import spec
 from tinybox.container.views import host_config, network_inspection
 from tinybox.container.views.units import SECOND, rfc3339, stamp
 from tinybox.errors import StateError, UsageError
-from tinybox.linux import overlay_marks, overlay_refusal
+from tinybox.linux.filesystem import overlay_marks, overlay_refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
-from tinybox.linux.overlay_marks import is_note
+from tinybox.linux.filesystem.overlay_marks import is_note
 
 if TYPE_CHECKING:
     import tarfile

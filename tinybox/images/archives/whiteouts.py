@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
 from tinybox.images.archives.metadata import set_attribute_if_possible
-from tinybox.linux import overlay_marks
-from tinybox.linux.files import open_straight
-from tinybox.linux.overlay_marks import USER_OPAQUE, opaque_of_layers
+from tinybox.linux.filesystem import overlay_marks
+from tinybox.linux.filesystem.files import open_straight
+from tinybox.linux.filesystem.overlay_marks import USER_OPAQUE, opaque_of_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

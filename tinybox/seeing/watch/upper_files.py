@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from tinybox.container.views import units
 from tinybox.isolation.merged import Merged
-from tinybox.linux import overlay_marks
-from tinybox.linux.overlay_marks import infos, is_whiteout
+from tinybox.linux.filesystem import overlay_marks
+from tinybox.linux.filesystem.overlay_marks import infos, is_whiteout
 from tinybox.seeing.watch.rows import Panel, Row, limited
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.boxes import patience
 from tests.support.slowness import SLOWNESS
-from tinybox.linux import locks
-from tinybox.linux.locks import Lock
+from tinybox.linux.filesystem import locks
+from tinybox.linux.filesystem.locks import Lock
 
 if TYPE_CHECKING:
     from pathlib import Path

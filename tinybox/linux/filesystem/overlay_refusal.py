@@ -13,9 +13,10 @@ import stat
 import time
 
 from tinybox.errors import HostError, report
-from tinybox.linux import files, mount, overlay_marks, process, user_namespaces
+from tinybox.linux import mount, process, user_namespaces
 from tinybox.linux import quick_json as json
-from tinybox.linux.locks import lock_file
+from tinybox.linux.filesystem import files, overlay_marks
+from tinybox.linux.filesystem.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

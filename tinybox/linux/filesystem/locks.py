@@ -24,7 +24,7 @@ _PAUSE_MOST = 0.01  # seconds between two tries, at most
 def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
     """Lock the open file *fd*, and wait for the lock without a limit of time; see flock(2).
 
-    Every second it continues the stopped processes that hold the lock. See stopped.py.
+    Every second it continues the stopped processes that hold the lock. See signals/stopped.py.
     """
     pause, search_at = 0.001, time.monotonic() + LOOK
     while True:
@@ -36,7 +36,7 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
             return
         pause = min(2 * pause, _PAUSE_MOST)
         if time.monotonic() > search_at:
-            from tinybox.linux import stopped
+            from tinybox.linux.signals import stopped
 
             stopped.wake_holders(os.fstat(fd))
             search_at = time.monotonic() + LOOK
