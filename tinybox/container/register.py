@@ -28,7 +28,11 @@ def register(container: Container, *, passing: bool = False) -> None:
         container.record.bind()
     try:
         naming.reserve(container.paths, container.annotations[spec.NAME], container.id)
-        if spec.has_other_users(container.config):
+        if spec.ID_MAPS in container.annotations:
+            from tinybox.container.storage import mapped_files
+
+            mapped_files.settle(container.paths, container.id, container.config)
+        elif spec.has_other_users(container.config):
             from tinybox.container.records import id_ranges
 
             id_ranges.acquire(container.paths, container.id, container.config)
@@ -63,6 +67,10 @@ def _make_bundle(container: Container) -> None:
         layers = container.annotations[spec.LAYERS].split(":")
         copied_layers.copy(layers, os.path.join(container.bundle, container.config["root"]["path"]))
     _mark(container)
+    if spec.ID_MAPS in container.annotations:
+        from tinybox.container.storage import mapped_files
+
+        mapped_files.give_bundle(container.bundle, container.config)
     spec.save(container.config, container.bundle)
     container.record.write(
         ociVersion=spec.OCI_VERSION,

@@ -128,6 +128,10 @@ def plans() -> Iterator[Plan]:
     without = {"namespaces": _new(*KINDS), "resources": {}}
     yield _planned(_whole(annotations={**_ANNOTATIONS, **_NETWORKS}, linux=without), here=WITHOUT_ROOT)
     yield _planned(_whole(linux=without), here=REFUSING)
+    maps = {"uids": _USERS, "gids": _USERS}
+    nested = {**without, "namespaces": _new("user", *KINDS), "uidMappings": _USERS, "gidMappings": _USERS}
+    inside = {**_ANNOTATIONS, spec.ID_MAPS: quick_json.dumps(maps)}
+    yield _planned(_whole(annotations=inside, linux=nested), here=WITHOUT_ROOT)
 
 
 def _planned(

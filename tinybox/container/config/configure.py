@@ -49,6 +49,12 @@ def configure(request: Request) -> Spec:
         for key in filter(options.get, ("hostname", "domainname")):
             raise UsageError(f"--{key} {options[key]}", f"conflicts with --uts {request.modes['uts']}")
     put_fields(config, options)
+    if request.podman_users is not None and request.home_ids is not None:
+        from tinybox.container.config import podman_users
+
+        spec.set_id_maps(
+            config, podman_users.annotation(request.podman_users, request.home_ids, request.image.layers, request.user)
+        )
     if any(map(options.get, _AS_WRITTEN)) or any(map(request.image.config.get, ("User", "Volumes"))):
         from tinybox.container.config import asked
 

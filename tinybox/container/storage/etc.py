@@ -58,6 +58,10 @@ def write(bundle: str, config: Spec) -> None:
     }
     for name in own_files(config):
         files.replace(os.path.join(bundle, name), _encoded(texts[name]()), 0o644)
+        if spec.ID_MAPS in config.get("annotations", {}):
+            from tinybox.container.storage import mapped_files
+
+            mapped_files.give(os.path.join(bundle, name), config)
     if config.get("domainname"):
         files.replace(os.path.join(bundle, DOMAIN), _encoded(f"{config['domainname']}\n"), 0o644)
 

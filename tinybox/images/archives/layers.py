@@ -29,13 +29,20 @@ def mark_of_layers() -> str:
 
 
 def pack(
-    upper: str, path: str, mark: str, omitted: Report, without: Collection[str] = (), newest: int | None = None
+    upper: str,
+    path: str,
+    mark: str,
+    omitted: Report,
+    without: Collection[str] = (),
+    newest: int | None = None,
+    owner: Callable[[int, int], tuple[int, int]] | None = None,
 ) -> bool:
     """Write the directory *upper*, except the paths *without*, to the layer archive *path*; return if it has files.
 
     The paths in *without* begin with a slash, which means *upper*; with a directory the caller also lists all files
     below it. *omitted* is called with the name of each file that a layer cannot contain. A time of a file that is later
-    than *newest*, in seconds since 1970, becomes that: SOURCE_DATE_EPOCH.
+    than *newest*, in seconds since 1970, becomes that: SOURCE_DATE_EPOCH. *owner* returns the uid and gid for the
+    archive, if they are not those on disk.
     """
     fd, packed = os.open(upper, os.O_PATH | os.O_DIRECTORY), 0
 
@@ -44,6 +51,8 @@ def pack(
         for member in members(fd, ".", omitted, marks=True):
             if f"/{member.header.name}" not in without:
                 packed += 1
+                if owner is not None:
+                    member.header.uid, member.header.gid = owner(member.header.uid, member.header.gid)
                 if newest is not None:
                     member.header.mtime = min(member.header.mtime, newest)
                 yield member
