@@ -107,7 +107,7 @@ def takers(lock: os.stat_result) -> list[int]:
 
 
 def wake_takers(lock: os.stat_result, pids: list[int]) -> None:
-    """Continue the stopped processes that hold a flock(2) lock, of the file *lock*, which the processes *pids* have taken.
+    """Continue the stopped processes that hold the flock(2) of the file *lock*, which the processes *pids* have taken.
 
     Most often these still hold it, and then only they and their children are looked at, not all processes: as many
     processes as wait for the lock do this.

@@ -82,11 +82,22 @@ def test_of_many_that_wait_one_writes(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"net": "x"}', '{"net": 99999999999999999999}', "\xff"])
-def test_a_damaged_lock_file_covers_nothing(paths: Paths, text: str) -> None:
+def test_a_damaged_note_covers_nothing(paths: Paths, text: str) -> None:
     """Its writer may have been killed, or it is from before a reboot: then all files are written."""
     changed = time.monotonic_ns()
     hosts_file.refresh(paths, ["net"])
-    Path(paths.root, "locks", hosts_file.LOCK).write_text(text, encoding="latin-1")
+    Path(paths.cache, hosts_file.NOTES).write_text(text, encoding="latin-1")
+    with HostsLock(paths) as lock:
+        assert not lock.covers(["net"], changed)
+
+
+def test_without_notes_each_process_writes(paths: Paths) -> None:
+    """On a disk that is full or read-only the names are written all the same."""
+    changed = time.monotonic_ns()
+    box = connected(paths, "one", endpoint("net", "10.1.0.2"))
+    Path(paths.cache).touch()  # no directory: ENOTDIR
+    hosts_file.refresh(paths, ["net"])
+    assert len(block(paths, box)) == 1
     with HostsLock(paths) as lock:
         assert not lock.covers(["net"], changed)
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 
 from tinybox.container.network import BRIDGE
 from tinybox.container.network.neighbours import Neighbours, RunningBox, running
 from tinybox.container.records import spec
 from tinybox.container.storage import etc
 from tinybox.errors import UnfitFileError, report
+from tinybox.linux import files
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import lock_file
 
@@ -29,30 +31,31 @@ if TYPE_CHECKING:
 
 BEGIN, END = "# tinybox: this box and those beside it", "# tinybox: end"
 MOST = 1 << 20  # bytes; a box may write to its own file, so tinybox does not read a larger one
-LOCK = "hosts"  # in ROOT/locks
+NOTES = "hosts"  # in ROOT/cache
 
 
 class HostsLock:
-    """The lock on the hosts files of all boxes of a store, ROOT/locks/hosts; see flock(2).
+    """The lock on the hosts files of all boxes of a store, on its run directory; see flock(2).
 
-    The file says when the records of each network were last read, and all of its hosts files then written. A process
-    changes its record first, then waits for the lock. If the file has a later time, the holder before it has written
-    this change, too. So of 200 boxes that end at once, most have nothing to write. The times are of CLOCK_MONOTONIC, in
-    nanoseconds; one in the future is from before a reboot.
+    ROOT/cache/hosts says when the records of each network were last read, and all of its hosts files then written. A
+    process changes its record first, then waits for the lock. If the file has a later time, the holder before it has
+    written this change, too. So of 200 boxes that end at once, most have nothing to write. The times are of
+    CLOCK_MONOTONIC, in nanoseconds; one in the future is from before a reboot. Without that file (it is damaged, or the
+    disk is full) each process writes.
     """
 
     def __init__(self, paths: Paths) -> None:
-        self._path = os.path.join(paths.root, "locks", LOCK)
+        self._run, self._path = paths.run, os.path.join(paths.cache, NOTES)
         self._fd = -1
         self._read: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.makedirs(self._run, 0o700, exist_ok=True)
+        self._fd = os.open(self._run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         lock_file(self._fd)
         try:
-            found = json.loads(os.read(self._fd, MOST).decode() or "{}")
-        except ValueError:  # its writer was killed
+            found = json.loads(files.content(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC), MOST).decode())
+        except (OSError, ValueError):
             found = {}
         now = time.monotonic_ns()
         if isinstance(found, dict):
@@ -70,8 +73,9 @@ class HostsLock:
         """Note that the records of *networks* were read at *read*; of other networks, only those *known* are kept."""
         kept = {name: when for name, when in self._read.items() if name in known}
         data = json.dumps(kept | dict.fromkeys(networks, read)).encode()
-        os.ftruncate(self._fd, 0)  # first: a file that is cut off says nothing
-        os.pwrite(self._fd, data, 0)
+        with suppress(OSError):
+            os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
+            files.replace(self._path, data)
 
 
 def announce(paths: Paths, container: str, annotations: Mapping[str, str]) -> None:
