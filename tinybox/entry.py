@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 else:
-    import _signal as signal  # the C module alone, as in linux/signals.py, which is above this file
+    import _signal as signal  # the C module alone, as in linux/signals, which is above this file
 
 
 def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:

@@ -26,7 +26,9 @@ LINES_A_MINUTE = 30  # read aloud, with time to look at the manual
 GROUND_UP = (
     "",
     "linux",
+    "linux/filesystem",
     "linux/machine_code",
+    "linux/signals",
     "linux/sockets",
     "pictures",
     "isolation",

@@ -17,7 +17,7 @@ from tinybox.build.files import context
 from tinybox.container.config import mount_option
 from tinybox.images import removal
 from tinybox.images.store import Store
-from tinybox.linux import inside
+from tinybox.linux.filesystem import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from tinybox.container.monitor import attach_protocol
 from tinybox.container.planning import entering, pid_1, planner
 from tinybox.container.process.plan import Step
 from tinybox.isolation import rootfs
-from tinybox.linux import descriptors
+from tinybox.linux.filesystem import descriptors
 from tinybox.linux.machine_code import native_init
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tests.support.no_trace import leaves_no_trace
 from tinybox.build import cache
 from tinybox.images import removal
 from tinybox.images.store import Store
-from tinybox.linux.files import remove_tree
+from tinybox.linux.filesystem.files import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

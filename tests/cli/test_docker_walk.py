@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import TIMEOUT, Command
 from tests.support.registries import DockerRegistry, free_port
 from tests.support.slowness import SLOWNESS
-from tinybox.linux.files import remove_tree
+from tinybox.linux.filesystem.files import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

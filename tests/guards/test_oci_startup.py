@@ -44,7 +44,7 @@ NEVER_IN_LIGHT = NEVER_IN_RUN | {
     "tinybox.container.config": 2,
     "tinybox.container.planning": 5,
     "tinybox.container.records": 1,
-    "tinybox.linux.files": 1,
+    "tinybox.linux.filesystem.files": 1,
 }
 
 

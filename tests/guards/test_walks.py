@@ -1,4 +1,4 @@
-"""Trees of others may have any depth: linux/files.py walks them, and no function that recurses once a level."""
+"""Trees of others may have any depth: filesystem/files.py walks them, and no function that recurses once a level."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Command
 from tests.support.no_trace import leaves_no_trace
 from tests.support.registries import DockerRegistry, PythonRegistry, registry_in_python
-from tinybox.linux.files import remove_tree
+from tinybox.linux.filesystem.files import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from tests.conftest import Command
 from tests.support.engine_directories import Quarters, archive_of, quarters
 from tests.support.registries import DockerRegistry
 from tests.support.slowness import SLOWNESS
-from tinybox.linux.files import remove_tree
+from tinybox.linux.filesystem.files import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

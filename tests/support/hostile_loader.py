@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 from tests.conftest import TIMEOUT
+from tests.support.machine_programs import elf
 
 CHECKOUT = Path(__file__).parents[2]
 LOADER = "lib64/ld-linux-x86-64.so.2"  # the ELF interpreter of the host's Python
@@ -35,12 +35,7 @@ def hostile_loader() -> bytes:
         "bf07000000 b8e7000000 0f05"  # exit_group(7)
     )
     text = code.ljust(0x52, b"\x90") + strings
-    size = 120 + len(text)
-    return (
-        struct.pack("<4sBBB9xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 2, 62, 1, base + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-        + struct.pack("<IIQQQQQQ", 1, 7, 0, base, base, size, size, 0x1000)
-        + text
-    )
+    return elf("x86_64", text, place=base, entry=base)
 
 
 class Interpreter:

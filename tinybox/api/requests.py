@@ -103,7 +103,7 @@ class Starting(UsualUmask):
 
     def __enter__(self) -> None:
         from tinybox.container.monitor.background import STRANGERS
-        from tinybox.linux.descriptors import open_now
+        from tinybox.linux.filesystem.descriptors import open_now
 
         super().__enter__()
         self._token = STRANGERS.set(open_now())

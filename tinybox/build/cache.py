@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinybox.images import build_cache, image_events
 from tinybox.images.removal import collect
 from tinybox.images.store import layer_key
-from tinybox.linux import trees
+from tinybox.linux.filesystem import trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,8 @@ from tinybox.images.archives import layers
 from tinybox.images.archives.metadata import XATTR
 from tinybox.images.store import layer_key
 from tinybox.isolation import mounts, overlay
-from tinybox.linux import files, mount, process
+from tinybox.linux import mount, process
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -19,7 +19,8 @@ from tinybox.build.files.context import Context
 from tinybox.container.config import option_values
 from tinybox.errors import UsageError
 from tinybox.images import build_cache
-from tinybox.linux import files, locks, mount
+from tinybox.linux import mount
+from tinybox.linux.filesystem import files, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -34,7 +34,7 @@ from tinybox.build.variables import VariableError
 from tinybox.container.files import change_instructions
 from tinybox.errors import TinyboxError, UsageError
 from tinybox.images import build_cache
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

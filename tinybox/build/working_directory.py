@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.container.config import user_option
 from tinybox.isolation.merged import Merged
-from tinybox.linux import files, inside
+from tinybox.linux.filesystem import files, inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

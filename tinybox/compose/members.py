@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 from tinybox.container.views import listing
 from tinybox.errors import NoSuchError, StateError, UsageError
-from tinybox.linux.locks import lock_file
+from tinybox.linux.filesystem.locks import lock_file
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False

@@ -19,7 +19,7 @@ from tinybox.compose import hooks, members
 from tinybox.compose.reading.service import Hook
 from tinybox.container import control
 from tinybox.container.files import copy
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

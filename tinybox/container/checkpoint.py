@@ -17,7 +17,7 @@ from tinybox.container.process import init
 from tinybox.container.records import events, naming, spec, state
 from tinybox.container.running import Running, running
 from tinybox.errors import HostError, StateError, UsageError
-from tinybox.linux import files as trees
+from tinybox.linux.filesystem import files as trees
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False

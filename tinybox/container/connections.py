@@ -17,7 +17,7 @@ from tinybox.container.running import Running, running
 from tinybox.errors import StateError
 from tinybox.isolation.network.interfaces import configure
 from tinybox.linux import quick_json as json
-from tinybox.linux.locks import lock_file
+from tinybox.linux.filesystem.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

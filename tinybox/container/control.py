@@ -17,7 +17,7 @@ from tinybox.container.network import addresses, hosts_file
 from tinybox.container.records import events, naming, spec, state, waking
 from tinybox.container.running import Running, running
 from tinybox.errors import DamagedError, NoSuchError, StateError, UsageError
-from tinybox.linux.signal_names import signal_named
+from tinybox.linux.signals.names import signal_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import time
 from tinybox.container.records import events, spec, state
 from tinybox.errors import StateError
 from tinybox.isolation.cgroups.group import Cgroup, place
-from tinybox.linux.locks import share
+from tinybox.linux.filesystem.locks import share
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False

@@ -17,7 +17,7 @@ from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import StateError, TinyboxError
 from tinybox.isolation import overlay
 from tinybox.isolation.cgroups.group import Cgroup, place
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from tinybox.container.storage import volumes
 from tinybox.errors import ImageError, Reported, StateError
 from tinybox.images import content, intake, original, removal
 from tinybox.images.store import Store
-from tinybox.linux.trees import tree_size
+from tinybox.linux.filesystem.trees import tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from tinybox.errors import HostError, OptionError, UsageError
 from tinybox.isolation.cgroups import changes, files
 from tinybox.isolation.cgroups.files import Setting
 from tinybox.isolation.cgroups.limits import changed_settings
-from tinybox.linux.locks import lock_file
+from tinybox.linux.filesystem.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

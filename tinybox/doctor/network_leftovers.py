@@ -16,7 +16,8 @@ from tinybox.container.network.host_bridges import HostBridges
 from tinybox.container.records import naming
 from tinybox.errors import Reported
 from tinybox.isolation.network import facts, firewall, interfaces, removal
-from tinybox.linux import files, proc
+from tinybox.linux import proc
+from tinybox.linux.filesystem import files
 from tinybox.linux.sockets.nftables import Nftables
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from tinybox.doctor.finding import OK, PROBLEM, Finding, is_root, text, tried
 from tinybox.errors import HostError
 from tinybox.isolation import mounts, overlay
 from tinybox.linux import proc, process, user_namespaces
-from tinybox.linux.locks import lock_file
+from tinybox.linux.filesystem.locks import lock_file
 
 if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
@@ -48,7 +48,7 @@ def overlayfs(paths: Paths) -> Finding:
 
 
 def trust(paths: Paths) -> Finding:
-    """Report that only its owner can change the store, which every command checks first; see linux/ownership.py."""
+    """Report that only its owner can change the store, which every command checks first; filesystem/ownership.py."""
     owner = "root" if is_root() and user_namespaces.home < 0 else "this user"
     return Finding("store", OK, f"{paths.root}: only {owner} can change its files")
 

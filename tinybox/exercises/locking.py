@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tinybox.linux import descriptors, ownership
-from tinybox.linux.locks import Lock
+from tinybox.linux.filesystem import descriptors, ownership
+from tinybox.linux.filesystem.locks import Lock
 
 if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import DamagedError
 from tinybox.exercises import course
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 from tinybox.linux.quick_json import misfit
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from tinybox.errors import ConflictError, NoSuchError, StateError, UsageError, p
 from tinybox.exercises import course, locking
 from tinybox.exercises.records import Record
 from tinybox.exercises.scene import LABEL, MissingError, Scene
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from typing import Any

@@ -18,8 +18,8 @@ from tinybox.images.archives.members import members
 from tinybox.images.archives.metadata import XATTR, set_attribute_if_possible
 from tinybox.images.intake import LAYER
 from tinybox.images.original import Recorder
-from tinybox.linux.files import open_straight
-from tinybox.linux.overlay_marks import USER_OPAQUE
+from tinybox.linux.filesystem.files import open_straight
+from tinybox.linux.filesystem.overlay_marks import USER_OPAQUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

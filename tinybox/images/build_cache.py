@@ -19,7 +19,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.images.store import entries, layer_key, layer_record
-from tinybox.linux import files, quick_json
+from tinybox.linux import quick_json
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

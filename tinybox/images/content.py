@@ -16,7 +16,8 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.linux import files, quick_json
+from tinybox.linux import quick_json
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from tinybox.linux import event_log
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import event_log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from tinybox.images.original import Recorder, move_missing
 from tinybox.images.reference import parse
 from tinybox.images.removal import REMOVAL, collect, containers_using
 from tinybox.images.store import RECORD, Image, Store, layer_key, layer_record, this_architecture
-from tinybox.linux import files, locks, quick_json
+from tinybox.linux import quick_json
+from tinybox.linux.filesystem import files, locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import ImageError
 from tinybox.images.same_content import has_same_content
-from tinybox.linux.files import LONGEST_PATH, Descent
-from tinybox.linux.overlay_marks import has_mark, has_origin, is_whiteout, opaque_of_layers
+from tinybox.linux.filesystem.files import LONGEST_PATH, Descent
+from tinybox.linux.filesystem.overlay_marks import has_mark, has_origin, is_whiteout, opaque_of_layers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

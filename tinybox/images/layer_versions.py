@@ -10,8 +10,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.linux.files import open_straight
-from tinybox.linux.overlay_marks import has_mark, is_whiteout, opaque_of_layers
+from tinybox.linux.filesystem.files import open_straight
+from tinybox.linux.filesystem.overlay_marks import has_mark, is_whiteout, opaque_of_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

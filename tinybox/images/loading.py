@@ -19,7 +19,7 @@ from tinybox.images.archives.tree import ENTRIES_MAX
 from tinybox.images.reference import parse
 from tinybox.images.store import RECORD, this_architecture
 from tinybox.linux import quick_json
-from tinybox.linux.holes import Writer
+from tinybox.linux.filesystem.holes import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

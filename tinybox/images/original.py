@@ -26,14 +26,14 @@ from tinybox.errors import ImageError
 from tinybox.images.archives.decompress import unpacked
 from tinybox.images.content import BLOBS
 from tinybox.images.store import layer_record
-from tinybox.linux.files import open_straight, remove_tree
-from tinybox.linux.trees import tree_size
+from tinybox.linux.filesystem.files import open_straight, remove_tree
+from tinybox.linux.filesystem.trees import tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Self
 
-    from tinybox.linux.holes import Span
+    from tinybox.linux.filesystem.holes import Span
 
 _NAME, _REPLACED, _FILES = "archive.gz", "replaced", "fs"
 _RAW, _FILE, _MOVED = b"R", b"F", b"M"

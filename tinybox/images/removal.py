@@ -14,8 +14,8 @@ from tinybox.errors import ImageError, Reported
 from tinybox.images import build_cache, content, image_events
 from tinybox.images.reference import parse
 from tinybox.images.store import ANNOTATION, LAYERED, MOUNTED, Store, entries, layer_key, layer_record
-from tinybox.linux import files
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from tinybox.linux.files import open_straight
+from tinybox.linux.filesystem.files import open_straight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from tinybox.images.archives import layers
 from tinybox.images.archives.decompress import CHUNK
 from tinybox.images.intake import workspace
 from tinybox.images.original import Original
-from tinybox.linux.holes import Writer
+from tinybox.linux.filesystem.holes import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

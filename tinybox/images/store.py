@@ -24,7 +24,7 @@ import os
 from tinybox.errors import HostError, ImageError, NoSuchImageError
 from tinybox.images.reference import Reference, is_id, parse
 from tinybox.linux import quick_json as json
-from tinybox.linux.locks import Lock
+from tinybox.linux.filesystem.locks import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Store:
 
     def point(self, reference: Reference, image_id: str) -> None:
         """Let *reference* name *image_id* from now on; the caller holds the lock."""
-        from tinybox.linux import files
+        from tinybox.linux.filesystem import files
 
         draft = f"{self.root}/tmp/name"  # a directory, which tidying.py sees if this process is killed here
         files.remove_tree(draft)
@@ -235,7 +235,7 @@ class Store:
             for name, mode in DIRECTORIES.items():
                 path = f"{self.root}/{name}".rstrip("/")
                 if not os.path.isdir(path):
-                    from tinybox.linux import ownership
+                    from tinybox.linux.filesystem import ownership
 
                     os.makedirs(path, mode, exist_ok=True)
                     ownership.check(path)  # another user may have made it first, in a directory such as /var/tmp

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import Reported
-from tinybox.linux.locks import is_locked
+from tinybox.linux.filesystem.locks import is_locked
 
 
 def tidy(root: str) -> None:

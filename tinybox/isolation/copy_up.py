@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
-from tinybox.linux import files, holes
+from tinybox.linux.filesystem import files, holes
 
 
 def copy_directory(source: int, target: int) -> None:

@@ -11,7 +11,7 @@ import stat
 
 from tinybox.errors import TinyboxError, UsageError
 from tinybox.isolation import mounts
-from tinybox.linux import files, inside
+from tinybox.linux.filesystem import files, inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

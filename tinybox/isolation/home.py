@@ -17,8 +17,9 @@ import sys
 
 from tinybox.errors import HostError
 from tinybox.isolation.cgroups import delegation
-from tinybox.linux import files, process, user_namespaces
-from tinybox.linux.locks import Lock
+from tinybox.linux import process, user_namespaces
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.locks import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ import os
 
 from tinybox.errors import HostError
 from tinybox.isolation import home, namespaces
-from tinybox.linux import files, process, user_namespaces
+from tinybox.linux import process, user_namespaces
 from tinybox.linux import quick_json as json
-from tinybox.linux.locks import Lock
-from tinybox.linux.unnamed import open_unnamed
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.locks import Lock
+from tinybox.linux.filesystem.unnamed import open_unnamed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

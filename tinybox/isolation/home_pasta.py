@@ -17,8 +17,9 @@ import signal
 import socket
 
 from tinybox.isolation import mounts, port_forwarder
-from tinybox.linux import descriptors, mount, process
+from tinybox.linux import mount, process
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from tinybox.isolation import capabilities
-from tinybox.linux import files, proc, process
+from tinybox.linux import proc, process
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

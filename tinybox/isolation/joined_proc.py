@@ -16,7 +16,8 @@ from contextlib import suppress
 
 from tinybox.errors import HostError
 from tinybox.isolation import mounts, rootfs
-from tinybox.linux import descriptors, files, mount, own_memory, process
+from tinybox.linux import mount, own_memory, process
+from tinybox.linux.filesystem import descriptors, files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import HostError, TinyboxError
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 APPARMOR, SELINUX = "/sys/module/apparmor/parameters/enabled", "/sys/fs/selinux/enforce"
 

@@ -12,8 +12,8 @@ import os
 import stat
 
 from tinybox.isolation.overlay import stack
-from tinybox.linux import files
-from tinybox.linux.overlay_marks import has_mark, is_whiteout, opaque_of_layers
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.overlay_marks import has_mark, is_whiteout, opaque_of_layers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

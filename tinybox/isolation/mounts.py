@@ -11,7 +11,8 @@ import stat
 
 from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
 from tinybox.isolation.mount_options import Options as Options  # noqa: PLC0414  other modules use mounts.Options
-from tinybox.linux import files, inside, mount, process
+from tinybox.linux import mount, process
+from tinybox.linux.filesystem import files, inside
 
 _MODE_OF_TMPFS = 0o1777  # of a new one: see tmpfs(5)
 
@@ -65,8 +66,7 @@ def _mounted_once(kind: bytes, source: bytes, options: Options, where: bytes) ->
     data = os.fsencode(",".join(options.data))
     thing = f"{kind.decode()} file system"
     if len(data) > mount.DATA_MAX:
-        cause = f"its options are {len(data)} bytes, the kernel takes {mount.DATA_MAX}"
-        raise HostError(thing, cause, "use shorter paths")
+        raise HostError(thing, f"options of {len(data)} bytes, the kernel takes {mount.DATA_MAX}", "use shorter paths")
     try:
         mount.mount(source or kind, where, kind, 0, data)
     except SyscallError as error:

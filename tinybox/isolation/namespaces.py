@@ -11,7 +11,8 @@ import fcntl
 import os
 
 from tinybox.errors import HostError, UsageError
-from tinybox.linux import files, process
+from tinybox.linux import process
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import HostError, SyscallError
-from tinybox.linux import files, mount, user_namespaces
-from tinybox.linux.overlay_marks import USER_OPAQUE, has_mark, opaque_of_layers
+from tinybox.linux import mount, user_namespaces
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.overlay_marks import USER_OPAQUE, has_mark, opaque_of_layers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import stat
 
 from tinybox.errors import TinyboxError
 from tinybox.isolation.merged import Merged, opened
-from tinybox.linux import files
-from tinybox.linux.overlay_marks import has_mark, is_whiteout
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.overlay_marks import has_mark, is_whiteout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

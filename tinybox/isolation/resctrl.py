@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import HostError, UsageError
-from tinybox.linux import files, proc
+from tinybox.linux import proc
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

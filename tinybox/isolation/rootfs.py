@@ -12,7 +12,8 @@ import stat
 
 from tinybox.errors import HostError, NotExecutableError, NotFoundError, SyscallError, TinyboxError, UsageError
 from tinybox.isolation import device_files, mounts
-from tinybox.linux import files, inside, mount
+from tinybox.linux import mount
+from tinybox.linux.filesystem import files, inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import UsageError
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 
 class Part:

@@ -13,7 +13,7 @@ import select
 import struct
 import termios
 
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

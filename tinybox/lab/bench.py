@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from tinybox.errors import HostError, TinyboxError
 from tinybox.lab import box as boxes
 from tinybox.lab import guest as processes
-from tinybox.linux import capability, files, user_namespaces
+from tinybox.linux import capability, user_namespaces
+from tinybox.linux.filesystem import files
 from tinybox.linux.waiting import until
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import ctypes
 import os
 
-from tinybox.linux import files, proc, process, scheduling
+from tinybox.linux import proc, process, scheduling
 from tinybox.linux.abi import Syscall
+from tinybox.linux.filesystem import files
 
 PR_GET_SECUREBITS, PR_SET_SECUREBITS = 27, 28
 PR_SET_TIMERSLACK, PR_GET_TIMERSLACK = 29, 30

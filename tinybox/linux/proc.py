@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.linux import own_files
+from tinybox.linux.filesystem import own_files
 
 _open = os.open  # --explain replaces os.open later, and shall not report these opens
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import StateError, UsageError
-from tinybox.linux.signal_names import signal_named
 from tinybox.linux.signals import signal
+from tinybox.linux.signals.names import signal_named
 from tinybox.oci import groups, record
 
 TYPE_CHECKING = False

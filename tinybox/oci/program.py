@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import UsageError
-from tinybox.linux import own_files
+from tinybox.linux.filesystem import own_files
 from tinybox.oci.command_line import listening
 
 TYPE_CHECKING = False

@@ -16,8 +16,9 @@ import os
 import time
 
 from tinybox.errors import DamagedError, HostError, StateError, UsageError
-from tinybox.linux import own_files, ownership, proc
+from tinybox.linux import proc
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import own_files, ownership
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Record:
                 os.unlink(os.path.join(self.folder, name))
             os.rmdir(self.folder)
         except OSError:  # a killed command has made only some of them, or left a draft
-            from tinybox.linux import files
+            from tinybox.linux.filesystem import files
 
             files.remove_tree(self.folder)
 
@@ -190,7 +191,7 @@ def _locked(root: str, container: str) -> Record:
         raise missing(container) from error
     except OSError as error:
         raise unusable(root, error) from error
-    from tinybox.linux.locks import lock_file
+    from tinybox.linux.filesystem.locks import lock_file
 
     lock_file(lock)
     try:

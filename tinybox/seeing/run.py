@@ -9,7 +9,8 @@ import sys
 from tinybox.container import launch, lifecycle
 from tinybox.container.process import wait_loop
 from tinybox.errors import UsageError, report
-from tinybox.linux import descriptors, process
+from tinybox.linux import process
+from tinybox.linux.filesystem import descriptors
 from tinybox.seeing import audience, stepping
 from tinybox.seeing.interpreter import Interpreter
 from tinybox.seeing.reporter import LeftError, Reporter

@@ -13,7 +13,8 @@ import signal
 import stat
 from typing import Any
 
-from tinybox.linux import bpf, capability, files, mount, process, seccomp
+from tinybox.linux import bpf, capability, mount, process, seccomp
+from tinybox.linux.filesystem import files
 
 STRUCTURES: dict[str, type[ctypes.Structure]] = {
     kind.__name__: kind

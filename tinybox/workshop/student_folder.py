@@ -13,7 +13,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ConflictError, DamagedError, ImageError, UsageError
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 from tinybox.linux.quick_json import misfit
 from tinybox.workshop import levels
 

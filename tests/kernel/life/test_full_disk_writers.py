@@ -17,7 +17,7 @@ from tinybox.container.storage import etc, volumes
 from tinybox.errors import TinyboxError
 from tinybox.images import reference, store
 from tinybox.isolation import mounts, rootfs
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import pytest
 from tests.support.boxes import lives, until
 from tests.support.detached_boxes import Life, life, stdout_of
 from tinybox.container.checkpoints import outside
-from tinybox.linux.files import file_system
+from tinybox.linux.filesystem.files import file_system
 from tinybox.linux.machine_code.own_swap import IN_MEMORY
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tests.support.second_host import ip
 from tests.support.slowness import SLOWNESS
 from tinybox.container.network import definitions, pools
 from tinybox.container.records.paths import Paths
-from tinybox.linux import locks
+from tinybox.linux.filesystem import locks
 from tinybox.linux.sockets import nftables
 
 if TYPE_CHECKING:

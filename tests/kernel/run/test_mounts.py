@@ -13,7 +13,8 @@ import pytest
 from tests.support.mount_namespaces import alone
 from tinybox.errors import HostError, TinyboxError, UsageError
 from tinybox.isolation import device_files, mounts, rootfs
-from tinybox.linux import files, mount, proc, process
+from tinybox.linux import mount, proc, process
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

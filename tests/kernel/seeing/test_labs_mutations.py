@@ -16,7 +16,7 @@ from tinybox.images.archives import whiteouts
 from tinybox.isolation import home, idmap, namespaces, rlimits, rootfs
 from tinybox.isolation.cgroups import limits, visible_tree
 from tinybox.lab import course
-from tinybox.linux import descriptors
+from tinybox.linux.filesystem import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

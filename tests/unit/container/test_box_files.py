@@ -17,7 +17,7 @@ from tinybox.container.storage import etc
 from tinybox.errors import UnfitFileError
 from tinybox.images.archives import members as of_tree
 from tinybox.isolation import copy_up, overlay
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

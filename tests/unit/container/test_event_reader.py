@@ -19,7 +19,7 @@ from tinybox.container.records.paths import Paths
 from tinybox.container.views import event_reader
 from tinybox.container.views.event_reader import EventSelection
 from tinybox.errors import UsageError
-from tinybox.linux import event_log
+from tinybox.linux.filesystem import event_log
 
 TINYBOX = str(Path(sys.executable).with_name("tinybox"))
 

@@ -18,8 +18,8 @@ from tinybox.images.archives import tree as trees
 from tinybox.images.archives.members import members
 from tinybox.isolation import overlay, overlay_changes
 from tinybox.isolation.copy_up import copy_directory
-from tinybox.linux import files
-from tinybox.linux.trees import tree_size
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.trees import tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 
 from tinybox.container.process import sync_pipe
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError, UsageError
-from tinybox.linux import descriptors
+from tinybox.linux.filesystem import descriptors
 
 if TYPE_CHECKING:
     from pathlib import Path

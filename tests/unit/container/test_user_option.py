@@ -14,7 +14,7 @@ import pytest
 from tests.support.slowness import SLOWNESS
 from tinybox.container.config.user_option import MOST, add_groups, home, resolve
 from tinybox.errors import TinyboxError, UnfitFileError, UsageError
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -106,7 +106,7 @@ def test_looking_for_an_image_loads_no_heavy_module() -> None:
     program = "import sys; a = set(sys.modules); import tinybox.images.store; print(*sorted(set(sys.modules) - a))"
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     ours = {"tinybox", "tinybox.errors", "tinybox.images", "tinybox.images.reference", "tinybox.images.store"}
-    ours |= {"tinybox.linux", "tinybox.linux.locks"}
+    ours |= {"tinybox.linux", "tinybox.linux.filesystem", "tinybox.linux.filesystem.locks"}
     assert (
         set(out.split()) <= ours | {"errno", "fcntl", "__future__", "tinybox.linux.quick_json", "_json"} | COLLECTIONS
     )

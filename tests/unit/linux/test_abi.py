@@ -9,7 +9,8 @@ import pytest
 
 from tinybox import explain
 from tinybox.errors import HostError, SyscallError
-from tinybox.linux import abi, capability, files, mount, process
+from tinybox.linux import abi, capability, mount, process
+from tinybox.linux.filesystem import files
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from tinybox.linux import proc, stopped
+from tinybox.linux import proc
+from tinybox.linux.signals import stopped
 
 
 def test_mountinfo_with_spaces_and_optional_fields() -> None:

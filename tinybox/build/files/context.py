@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinybox.build.files import patterns
 from tinybox.build.files.patterns import Patterns
 from tinybox.errors import TinyboxError, UsageError
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,7 +13,7 @@ from tinybox.errors import HostError, ImageError, TinyboxError
 from tinybox.images.archives.archive import free
 from tinybox.images.registry import hosts
 from tinybox.images.registry.transport import BROKEN, Transport, reason
-from tinybox.linux import unnamed
+from tinybox.linux.filesystem import unnamed
 
 if TYPE_CHECKING:
     from tinybox.images.registry.transport import Response

@@ -16,7 +16,7 @@ from tinybox.build.files import permissions
 from tinybox.build.files.selection import CAPABILITY, ENTER, LEAVE, Entry, attributes, walk
 from tinybox.errors import UsageError
 from tinybox.images.archives.metadata import set_attribute_if_possible
-from tinybox.linux import files, holes, inside
+from tinybox.linux.filesystem import files, holes, inside
 
 if TYPE_CHECKING:
     from tinybox.build.files.selection import Choice

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinybox.build.files.patterns import Patterns
 from tinybox.errors import TinyboxError
 from tinybox.images.archives.members import too_long
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from tinybox.errors import ImageError, TinyboxError
 from tinybox.images.archives.archive import ErrorContext, fill, free, headers
 from tinybox.images.archives.stream import opened
 from tinybox.images.archives.tree import Tree, parts_of
-from tinybox.linux.files import remove_tree
+from tinybox.linux.filesystem.files import remove_tree
 
 if TYPE_CHECKING:
     import tarfile

@@ -12,8 +12,8 @@ import os
 from tinybox.container.checkpoints.outside import File
 from tinybox.container.records import naming
 from tinybox.errors import StateError, UnfitFileError, UsageError
-from tinybox.linux import files, ownership
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import files, ownership
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

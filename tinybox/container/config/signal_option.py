@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinybox.errors import UsageError
-from tinybox.linux.signal_names import signal_named
+from tinybox.linux.signals.names import signal_named
 
 
 def signal_number(option: str, text: str) -> int:

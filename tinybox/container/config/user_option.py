@@ -10,7 +10,7 @@ import stat
 
 from tinybox.errors import TinyboxError, UnfitFileError, UsageError
 from tinybox.isolation import merged
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False

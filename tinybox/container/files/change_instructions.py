@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import UsageError
 from tinybox.linux import quick_json as json
-from tinybox.linux.signal_names import signal_named
+from tinybox.linux.signals.names import signal_named
 from tinybox.text_values import is_whole
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tinybox.errors import ImageError, StateError, TinyboxError
 from tinybox.images.archives.archive import fill
 from tinybox.images.archives.members import members, write
 from tinybox.images.archives.stream import Stream, opened
-from tinybox.linux.holes import Writer
+from tinybox.linux.filesystem.holes import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -14,7 +14,7 @@ from tinybox.errors import UsageError
 from tinybox.images.archives.members import members
 from tinybox.images.archives.metadata import XATTR
 from tinybox.images.archives.tree import REPLACED, Tree, parts_of
-from tinybox.linux import files, inside
+from tinybox.linux.filesystem import files, inside
 from tinybox.linux.mount import AT_FDCWD
 
 if TYPE_CHECKING:

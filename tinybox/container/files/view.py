@@ -17,7 +17,8 @@ from tinybox.container.running import Running
 from tinybox.container.storage import mounted_volumes
 from tinybox.errors import DamagedError, StateError
 from tinybox.isolation import idmap, mounts, overlay, rootfs, subpath
-from tinybox.linux import files, mount, process
+from tinybox.linux import mount, process
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

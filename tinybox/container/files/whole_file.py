@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tinybox.errors import UsageError
-from tinybox.linux import files, unnamed
+from tinybox.linux.filesystem import files, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

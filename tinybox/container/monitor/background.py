@@ -30,7 +30,8 @@ from tinybox.container.process.handles import Handles
 from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.container.records import spec, state
 from tinybox.errors import StateError, TinyboxError
-from tinybox.linux import descriptors, own_memory, user_namespaces
+from tinybox.linux import own_memory, user_namespaces
+from tinybox.linux.filesystem import descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import os
 import time
 
 from tinybox.container.records import spec
-from tinybox.linux import files
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from tinybox.container.network import BRIDGE, PREFIX, definitions, subnets
 from tinybox.container.network.pools import Pool
 from tinybox.errors import HostError, StateError, UsageError, report
 from tinybox.isolation.network import interfaces as links
-from tinybox.linux import files
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import os
 from tinybox.container.network import BRIDGE, HOST, NONE
 from tinybox.container.records import naming
 from tinybox.errors import DamagedError, NoSuchError, StateError, UsageError, report
-from tinybox.linux import files, unnamed
 from tinybox.linux import quick_json as json
-from tinybox.linux.locks import lock_file
+from tinybox.linux.filesystem import files, unnamed
+from tinybox.linux.filesystem.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

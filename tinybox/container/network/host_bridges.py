@@ -15,7 +15,7 @@ from tinybox.container.records import naming
 from tinybox.errors import HostError, StepError
 from tinybox.isolation.network import conntrack, firewall, interfaces
 from tinybox.linux import user_namespaces
-from tinybox.linux.locks import lock_file
+from tinybox.linux.filesystem.locks import lock_file
 from tinybox.linux.sockets.nftables import Nftables
 
 TYPE_CHECKING = False

@@ -18,9 +18,9 @@ from tinybox.container.network.neighbours import Neighbours, RunningBox, running
 from tinybox.container.records import spec
 from tinybox.container.storage import etc
 from tinybox.errors import UnfitFileError, report
-from tinybox.linux import files
 from tinybox.linux import quick_json as json
-from tinybox.linux.locks import lock_file
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from tinybox.container.process import init
 from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.errors import StepError
 from tinybox.isolation.network import interfaces
-from tinybox.linux import descriptors, process
+from tinybox.linux import process
+from tinybox.linux.filesystem import descriptors
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False

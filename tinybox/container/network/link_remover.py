@@ -14,7 +14,8 @@ from tinybox import explain
 from tinybox.container.network import pools
 from tinybox.container.process import init
 from tinybox.isolation.network import removal
-from tinybox.linux import descriptors, files, process
+from tinybox.linux import process
+from tinybox.linux.filesystem import descriptors, files
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False

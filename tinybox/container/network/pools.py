@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import naming, paths, state
-from tinybox.linux import files, locks, ownership, user_namespaces
-from tinybox.linux.locks import lock_file
+from tinybox.linux import user_namespaces
+from tinybox.linux.filesystem import files, locks, ownership
+from tinybox.linux.filesystem.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from tinybox.container.storage import etc
 from tinybox.errors import UsageError
 from tinybox.isolation import device_files, mounts
 from tinybox.isolation.cgroups import visible_tree
-from tinybox.linux import files, mount
+from tinybox.linux import mount
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

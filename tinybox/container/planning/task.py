@@ -9,7 +9,7 @@ import os
 
 from tinybox.container.records import spec
 from tinybox.isolation import inherited
-from tinybox.linux import inside
+from tinybox.linux.filesystem import inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

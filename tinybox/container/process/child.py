@@ -12,7 +12,8 @@ import os
 from tinybox import explain
 from tinybox.container.process import sync_pipe
 from tinybox.isolation import namespaces
-from tinybox.linux import descriptors, process
+from tinybox.linux import process
+from tinybox.linux.filesystem import descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from tinybox import explain
 from tinybox.container.process import interpreters
 from tinybox.errors import NotExecutableError, NotFoundError
 from tinybox.isolation import rootfs
-from tinybox.linux import capability, descriptors, process
+from tinybox.linux import capability, process
+from tinybox.linux.filesystem import descriptors
 from tinybox.linux.machine_code import trampoline
 from tinybox.linux.signals import signal
 

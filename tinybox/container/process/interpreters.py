@@ -10,7 +10,7 @@ import os
 import stat
 import struct
 
-from tinybox.linux import descriptors
+from tinybox.linux.filesystem import descriptors
 
 _FIRST_LINE = 256  # bytes of a script that the kernel reads
 _DEEPEST = 5  # interpreters that are scripts themselves; after that execve(2) fails with ELOOP

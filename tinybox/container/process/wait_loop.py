@@ -14,8 +14,7 @@ import select
 import time
 
 from tinybox.container.process import init
-from tinybox.linux import signalfd
-from tinybox.linux.signals import signal
+from tinybox.linux.signals import signal, signalfd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Events of containers, networks and volumes, as docker-events(1) has them; linux/event_log.py writes them down.
+"""Events of containers, networks and volumes, as docker-events(1) has them; filesystem/event_log.py writes them.
 
 The attributes of a container's event are its labels, its image, its name, and what belongs to the event.
 """
@@ -6,7 +6,7 @@ The attributes of a container's event are its labels, its image, its name, and w
 from __future__ import annotations
 
 from tinybox.container.records import naming, spec, state
-from tinybox.linux import event_log
+from tinybox.linux.filesystem import event_log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec_types import Spec
-    from tinybox.linux.event_log import Event
+    from tinybox.linux.filesystem.event_log import Event
 
     Networks: TypeAlias = Iterable[tuple[str, str]]  # the id and the name of each
 

@@ -16,8 +16,9 @@ from tinybox.container.records import naming, spec
 from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, StateError
 from tinybox.isolation import allotment
-from tinybox.linux import files, proc
-from tinybox.linux.locks import lock_file
+from tinybox.linux import proc
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

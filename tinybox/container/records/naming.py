@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import ConflictError, NoSuchError, StateError, UsageError
-from tinybox.linux.files import discard
-from tinybox.linux.locks import lock_file
+from tinybox.linux.filesystem.files import discard
+from tinybox.linux.filesystem.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import UsageError
-from tinybox.linux import event_log, ownership
+from tinybox.linux.filesystem import event_log, ownership
 
 DEFAULT_ROOT, DEFAULT_RUN = "/var/lib/tinybox", "/run/tinybox"
 POOLS = "/run/tinybox-networks"  # the address pools of all stores; see network/pools.py

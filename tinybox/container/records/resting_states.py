@@ -15,8 +15,8 @@ import time
 from binascii import crc32
 
 from tinybox.container.records import state
-from tinybox.linux import files, ownership
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import files, ownership
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import DamagedError, UsageError
-from tinybox.linux import own_files, ownership
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import own_files, ownership
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

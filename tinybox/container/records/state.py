@@ -17,7 +17,7 @@ import time
 from tinybox import explain
 from tinybox.container.records import state_file
 from tinybox.errors import DamagedError, StateError
-from tinybox.linux.locks import share
+from tinybox.linux.filesystem.locks import share
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from tinybox.container.records import spec
 from tinybox.errors import DamagedError, StateError
-from tinybox.linux import files
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

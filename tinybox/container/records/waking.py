@@ -14,8 +14,8 @@ import os
 import time
 
 from tinybox.container.records import state_file
-from tinybox.linux import proc, stopped
-from tinybox.linux.signals import signal
+from tinybox.linux import proc
+from tinybox.linux.signals import signal, stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

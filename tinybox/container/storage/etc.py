@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import spec
-from tinybox.linux import files, user_namespaces
 from tinybox.linux import quick_json as json
+from tinybox.linux import user_namespaces
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

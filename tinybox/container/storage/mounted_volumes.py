@@ -12,8 +12,8 @@ import os
 
 from tinybox.container.records import spec
 from tinybox.errors import StateError, UsageError
-from tinybox.linux import files, locks
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import files, locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import tempfile
 
 from tinybox.errors import HostError
 from tinybox.isolation import mounts, overlay
-from tinybox.linux import files, process
+from tinybox.linux import process
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

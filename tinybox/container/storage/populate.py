@@ -9,7 +9,8 @@ from tinybox.container.process.run_in_child import RunInChild
 from tinybox.images.archives.members import members
 from tinybox.images.archives.tree import Tree
 from tinybox.isolation import mounts, overlay
-from tinybox.linux import files, process
+from tinybox.linux import process
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

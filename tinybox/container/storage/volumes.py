@@ -12,9 +12,9 @@ import time
 from tinybox.container.records import events, naming, spec
 from tinybox.container.storage import mounted_volumes
 from tinybox.errors import ConflictError, DamagedError, NoSuchError, StateError, UsageError, report
-from tinybox.linux import files
 from tinybox.linux import quick_json as json
-from tinybox.linux.locks import Lock, lock_file
+from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem.locks import Lock, lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Volume:
 
     def size(self) -> int:
         """Return the sum of the sizes of its files in bytes; see du(1)."""
-        from tinybox.linux.trees import tree_size
+        from tinybox.linux.filesystem.trees import tree_size
 
         return tree_size(self.path)
 

@@ -16,7 +16,7 @@ from tinybox.container.views import image_list, listing
 from tinybox.errors import ImageError, report
 from tinybox.images import build_cache, content
 from tinybox.images.store import Store, layer_key, layer_record
-from tinybox.linux.trees import tree_size
+from tinybox.linux.filesystem.trees import tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,8 @@ import time
 
 from tinybox.container.records import naming
 from tinybox.container.views import filter_values, rotated_files, units
-from tinybox.linux import inotify, quick_json
+from tinybox.linux import quick_json
+from tinybox.linux.filesystem import inotify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

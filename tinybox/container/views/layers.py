@@ -19,7 +19,7 @@ from tinybox.images.layer_versions import versions
 from tinybox.images.store import NO_SUCH, Store
 from tinybox.isolation import overlay
 from tinybox.isolation.merged import Merged
-from tinybox.linux.trees import tree_size
+from tinybox.linux.filesystem.trees import tree_size
 
 if TYPE_CHECKING:
     from typing import Any

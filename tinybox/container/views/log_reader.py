@@ -13,7 +13,8 @@ import time
 from tinybox.container.records import spec, state
 from tinybox.container.views import rotated_files, units
 from tinybox.errors import StateError
-from tinybox.linux import inotify, locks, proc
+from tinybox.linux import proc
+from tinybox.linux.filesystem import inotify, locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tinybox.errors import ImageError, TinyboxError
 from tinybox.images.archives import sparse
 from tinybox.images.archives.stream import Stream, opened
 from tinybox.images.archives.tree import Tree
-from tinybox.linux.files import LONGEST_PATH, remove_tree
+from tinybox.linux.filesystem.files import LONGEST_PATH, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

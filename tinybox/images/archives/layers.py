@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from tinybox.images.archives.members import Member, members, write
 from tinybox.images.archives.metadata import XATTR
 from tinybox.images.archives.whiteouts import OPAQUE, WHITEOUT
-from tinybox.linux.holes import Writer
-from tinybox.linux.overlay_marks import opaque_of_layers
+from tinybox.linux.filesystem.holes import Writer
+from tinybox.linux.filesystem.overlay_marks import opaque_of_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

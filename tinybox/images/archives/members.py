@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinybox.errors import TinyboxError
 from tinybox.images.archives import sparse
 from tinybox.images.archives.metadata import XATTR
-from tinybox.linux import holes
-from tinybox.linux.files import KERNELS_OWN, LONGEST_PATH, file_system, open_regular, open_straight
+from tinybox.linux.filesystem import holes
+from tinybox.linux.filesystem.files import KERNELS_OWN, LONGEST_PATH, file_system, open_regular, open_straight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

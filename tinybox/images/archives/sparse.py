@@ -15,7 +15,7 @@ from tinybox.errors import ImageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tinybox.linux.holes import Span
+    from tinybox.linux.filesystem.holes import Span
 
 _ZEROS = bytes(1 << 18)
 

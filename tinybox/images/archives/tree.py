@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from tinybox.errors import ImageError
 from tinybox.images.archives import sparse, whiteouts
 from tinybox.images.archives.metadata import apply, set_owner, times
-from tinybox.linux import holes, inside
-from tinybox.linux.files import (
+from tinybox.linux.filesystem import holes, inside
+from tinybox.linux.filesystem.files import (
     LONGEST_PATH,
     RESOLVE_IN_ROOT,
     RESOLVE_NO_MAGICLINKS,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
 from tinybox.images.archives.metadata import set_attribute_if_possible
-from tinybox.linux.overlay_marks import USER_OPAQUE, opaque_of_layers
+from tinybox.linux.filesystem.overlay_marks import USER_OPAQUE, opaque_of_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

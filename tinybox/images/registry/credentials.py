@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import HostError, UsageError
 from tinybox.images.reference import DOCKER
-from tinybox.linux import files, quick_json
+from tinybox.linux import quick_json
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,8 @@ import select
 import time
 
 from tinybox.errors import HostError
-from tinybox.linux import own_files, proc
+from tinybox.linux import proc
+from tinybox.linux.filesystem import own_files
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
@@ -91,7 +92,7 @@ def groups_below(directory: str, *, leaves_first: bool = False) -> Iterator[tupl
 
     A container with writable control groups may nest them to any depth.
     """
-    from tinybox.linux import files  # late: `tinybox-oci kill` does without it
+    from tinybox.linux.filesystem import files  # late: `tinybox-oci kill` does without it
 
     try:
         top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

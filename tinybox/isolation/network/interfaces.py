@@ -13,7 +13,8 @@ import os
 
 from tinybox.errors import HostError
 from tinybox.isolation.network.removal import group_of, remove_link
-from tinybox.linux import files, process
+from tinybox.linux import process
+from tinybox.linux.filesystem import files
 from tinybox.linux.sockets import link_requests as links
 from tinybox.linux.sockets import netlink
 from tinybox.linux.sockets.netlink import attribute, unsigned

@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import UsageError
-from tinybox.linux import files, seccomp
+from tinybox.linux import seccomp
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def read(path: str, origin: bytes) -> bytes | None:
 
 def write(path: str, origin: bytes, program: bytes) -> None:
     """Write *program* into the cache file *path*, completely or not at all, and without a draft; ignore a failure."""
-    from tinybox.linux import unnamed
+    from tinybox.linux.filesystem import unnamed
 
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinybox.container.records import spec
 from tinybox.lab import inside
 from tinybox.lab.course import Lab
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 from tinybox.pictures.series import Layer, Layers
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from tinybox.isolation import overlay
 from tinybox.lab import inside, look
 from tinybox.lab.course import Lab
 from tinybox.linux import proc
-from tinybox.linux.overlay_marks import has_mark
+from tinybox.linux.filesystem.overlay_marks import has_mark
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench

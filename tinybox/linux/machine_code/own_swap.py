@@ -12,7 +12,7 @@ import ctypes
 import os
 import struct
 
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 from tinybox.linux.machine_code import own_code
 
 TYPE_CHECKING = False

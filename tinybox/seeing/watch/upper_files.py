@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.container.views import units
 from tinybox.isolation.merged import Merged
-from tinybox.linux.overlay_marks import is_whiteout
+from tinybox.linux.filesystem.overlay_marks import is_whiteout
 from tinybox.seeing.watch.rows import Panel, Row, limited
 
 if TYPE_CHECKING:

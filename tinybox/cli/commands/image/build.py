@@ -91,7 +91,7 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
     quiet = quiet or progress == "quiet"
     image_id = started(context, asked, quiet=quiet, plain=progress == "plain", explaining=explaining)
     if iidfile:
-        from tinybox.linux import files
+        from tinybox.linux.filesystem import files
 
         files.replace(iidfile, f"sha256:{image_id}".encode(), 0o644)
     build_results.finish(image_id, options)

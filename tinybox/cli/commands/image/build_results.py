@@ -59,7 +59,7 @@ def finish(image_id: str, options: Mapping[str, Any]) -> None:
         for name in options["names"]:
             send(name)
     if options["metadata_file"]:
-        from tinybox.linux import files
+        from tinybox.linux.filesystem import files
 
         known = dict.fromkeys(("containerimage.config.digest", "containerimage.digest"), f"sha256:{image_id}")
         text = json.dumps({**known, "image.name": ",".join(options["names"])}, indent=2)

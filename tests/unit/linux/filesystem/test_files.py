@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable

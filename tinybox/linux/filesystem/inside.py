@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from tinybox.linux.files import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
+from tinybox.linux.filesystem.files import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

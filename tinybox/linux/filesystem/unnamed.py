@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 
 def appear(path: str, data: bytes, mode: int = 0o600) -> None:

@@ -16,8 +16,9 @@ import pytest
 
 from tests.support.boxes import patience
 from tests.support.slowness import SLOWNESS
-from tinybox.linux import locks, stopped
-from tinybox.linux.locks import Lock
+from tinybox.linux.filesystem import locks
+from tinybox.linux.filesystem.locks import Lock
+from tinybox.linux.signals import stopped
 from tinybox.linux.waiting import until
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from tinybox.linux import files
+from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-import platform
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -18,26 +16,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.machine_programs import command, elf
 from tinybox.linux import proc
-from tinybox.linux.files import file_system
+from tinybox.linux.filesystem.files import file_system
 from tinybox.linux.machine_code import native_init, own_code, own_swap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EMULATOR = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
-HERE = platform.machine()
-CHECKOUT = Path(__file__).parents[3]
+CHECKOUT = Path(__file__).parents[4]
 ALL = set(range(1, 65)) - {9, 19, 32, 33}
-
-
-@pytest.fixture(params=["x86_64", "aarch64"])
-def machine(request: pytest.FixtureRequest) -> str:
-    """Give each machine whose programs can run here."""
-    name: str = request.param
-    if name != HERE and not (name == "aarch64" and EMULATOR):
-        pytest.skip(f"no emulator runs programs for {name} here")
-    return name
 
 
 @pytest.fixture
@@ -50,14 +38,6 @@ def disk() -> Iterator[Path]:
         if kind in own_swap.IN_MEMORY:
             pytest.skip("/var/tmp is memory, too")
         yield Path(name)
-
-
-def elf(machine: str, place: int, parts: bytes, entry: int, room: int) -> bytes:
-    """Return an ELF file that has *parts* at the address *place*, writable memory behind, and begins at *entry*."""
-    head = struct.pack("<4sBBB9xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 2, {"x86_64": 62, "aarch64": 183}[machine], 1,
-                       entry, 64, 0, 0, 64, 56, 1, 0, 0, 0)  # fmt: skip
-    head += struct.pack("<IIQQQQQQ", 1, 7, 0x10000, place, place, len(parts), len(parts) + room, 0x10000)
-    return head.ljust(0x10000, b"\0") + parts
 
 
 def calling(machine: str, start: int, target: int, arguments: list[int], status: str) -> bytes:
@@ -79,8 +59,8 @@ def calling(machine: str, start: int, target: int, arguments: list[int], status:
 
 def ended(path: Path, machine: str) -> int:
     """Execute the file *path*, and return its exit status."""
-    emulator = [str(EMULATOR)] if machine != HERE else []
-    pid = os.spawnv(os.P_NOWAIT, [*emulator, str(path)][0], [*emulator, str(path)])
+    words = command(machine, path)
+    pid = os.spawnv(os.P_NOWAIT, words[0], words)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -99,9 +79,9 @@ class InPlace:
             code += b"\0" * (-len(code) % 8)
             begin = own_code.PLACE + len(code)
             code += calling(machine, begin, own_code.PLACE, [program, 0, 0, area], "ninety-nine")
-            path.write_bytes(elf(machine, own_code.PLACE, code, begin, 0x20000))
+            path.write_bytes(elf(machine, code, place=own_code.PLACE, entry=begin, room=0x20000))
             path.chmod(0o755)
-            words = [*([str(EMULATOR)] if machine != HERE else []), str(path)]
+            words = command(machine, path)
             os.execv(words[0], words)
 
     def status(self) -> int:
@@ -147,7 +127,7 @@ def test_memory_moves_to_a_file(tmp_path: Path, machine: str) -> None:
         os.set_inheritable(fd, True)
         parts = code + rows + calling(machine, begin, own_code.PLACE, [table, fd], "result")
         parts = parts.ljust(0x10000, b"\0") + b"one".ljust(0x10000, b".") + b"two".ljust(0x10000, b".")
-        (tmp_path / "program").write_bytes(elf(machine, own_code.PLACE, parts, begin, 0))
+        (tmp_path / "program").write_bytes(elf(machine, parts, place=own_code.PLACE, entry=begin))
         (tmp_path / "program").chmod(0o755)
         assert ended(tmp_path / "program", machine) == (table + 32 * row) & 0xFF
         os.close(fd)

@@ -15,8 +15,8 @@ import stat
 import time
 
 from tinybox.errors import UnfitFileError
-from tinybox.linux import descriptors, own_files
 from tinybox.linux.abi import Syscall
+from tinybox.linux.filesystem import descriptors, own_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import platform
-import shutil
 import signal
 import struct
 from pathlib import Path
 
 import pytest
 
+from tests.support.machine_programs import EMULATOR, HERE
 from tinybox.linux.machine_code import native_init
 
-EMULATOR = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
-HERE = platform.machine()
 ALL = range(1, 65)
 
 
@@ -50,15 +47,6 @@ class Child:
         found = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         os.close(self.reading)
         return found
-
-
-@pytest.fixture(params=["x86_64", "aarch64"])
-def machine(request: pytest.FixtureRequest) -> str:
-    """Give each machine whose programs can run here."""
-    name: str = request.param
-    if name != HERE and not (name == "aarch64" and EMULATOR):
-        pytest.skip(f"no emulator runs programs for {name} here")
-    return name
 
 
 def test_it_exits_as_its_program_and_reaps_others(tmp_path: Path, machine: str) -> None:
