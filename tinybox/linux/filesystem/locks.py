@@ -26,8 +26,8 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
     """Lock the open file *fd*, and wait for the lock without a limit of time; see flock(2).
 
     If the lock has the same holder at two looks, the first time after a second, those holders that are stopped are
-    continued; see signals/stopped.py. While it goes from one process to the next, nothing is searched: 200 boxes that end at
-    once wait for one lock, and each search would keep the holder from its work.
+    continued; see signals/stopped.py. While it goes from one process to the next, nothing is searched: 200 boxes that
+    end at once wait for one lock, and each search would keep the holder from its work.
     """
     (pause, usual, most), begun, look = _PAUSES, time.monotonic(), LOOK
     takers: list[int] | None = None
