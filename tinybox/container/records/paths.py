@@ -6,7 +6,7 @@ ROOT/containers/ID           a container's bundle: config.json, upper work rootf
 ROOT/container-names/NAME    a link to ID: the name belongs to the container whose command made the link
 ROOT/volumes/NAME/_data      volumes; options.json beside it, if any, is the file system that is mounted there
 ROOT/networks/NAME.json      the networks that users have made
-ROOT/cache                   what can be made again: seccomp filters, and copies of states: resting_states.py
+ROOT/cache                   what can be made again: seccomp filters; see resting_states.py, network/hosts_file.py
 ROOT/storage-driver          only where the kernel refuses overlays: why; see linux/filesystem/overlay_refusal.py
 ROOT/events.log              the events of containers, images, networks and volumes
 RUN/ID                       while a process owns the container: lock, state.json, attach.sock
