@@ -216,6 +216,25 @@ def test_run_loads_only_what_it_uses(tinybox: Command) -> None:
 
 
 @pytest.mark.root
+def test_a_detached_run_loads_only_what_it_uses(tinybox: Command) -> None:
+    """`run -d` loads what `run` does, and the monitor: nothing of `start`, `attach` and `stop`, and no heavy module."""
+    words = [tinybox.path, "run", "-d", "--name", "guarded", "--network", "none", "busybox", "sleep", "1000"]
+    try:
+        modules = modules_of(words, tinybox.environment)
+    finally:
+        tinybox("rm", "-f", "guarded")
+    assert "tinybox.container.monitor.background" in modules  # the control
+    never = {
+        "tinybox.container.control": 3,
+        "tinybox.container.network.addresses": 2,
+        "tinybox.container.monitor.attach": 1,
+        "tinybox.isolation.terminal": 1,
+    }
+    never |= {"collections": 2, "functools": 1, "contextlib": 1, "math": 1}
+    assert not unwanted(modules, NEVER_IN_RUN | never)
+
+
+@pytest.mark.root
 @pytest.mark.skipif(sys.version_info[:2] != plain_run.VERSION, reason="the record has the bytes of another Python")
 def test_a_plain_run_loads_no_more_code(tinybox: Command) -> None:
     """The number of tinybox's modules and the bytes of their code are less than 5 % above the record."""

@@ -30,6 +30,7 @@ def main() -> None:
     """Arm the chosen process, and run the command line."""
     import tinybox.cli
     import tinybox.cli.app
+    import tinybox.cli.commands.attaching
     import tinybox.cli.commands.detached
     import tinybox.cli.commands.life
     import tinybox.cli.run

@@ -47,9 +47,9 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     options.setdefault("interactive", on_terminal)  # stdin is not enough: in `run ... | less` the keys are for less
     options.setdefault("tty", on_terminal)
     if options.get("sig_proxy") is False and not any(options.get(key) for key in SEEING):
-        from tinybox.cli.commands import detached
+        from tinybox.cli.commands import attaching
 
-        return detached.run_attached(image, command, options)
+        return attaching.run(image, command, options)
     if options["tty"] and options["interactive"] and not any(options.get(key) for key in SEEING):
         from tinybox.container.process import detaching
 

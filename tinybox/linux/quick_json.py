@@ -66,6 +66,11 @@ def loads(text: str) -> Any:
     return value
 
 
+def value_at(text: str, begin: int) -> Any:
+    """Return the value of the JSON that begins at the character *begin* of *text*, which `dumps` has made."""
+    return _scan(text, begin)[0]
+
+
 def _is_deep(value: object) -> bool:
     """Return whether *value* has more than DEEPEST levels: a value must also be written again, and shown."""
     level = [value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from binascii import crc32
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.stored_boxes import SECOND, crowd, home_at, store
-from tinybox.container.records import resting_states, state
+from tinybox.container.records import naming, resting_states, state
 from tinybox.container.views import listing
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def copies(paths: Paths) -> Path:
 def codes(paths: Paths) -> dict[str, int | None]:
     """Return the exit status of each container, by its name, as `ps -a` lists them."""
     return {listed.name: listed.state.get("exitCode") for listed in listing.containers(paths, at_rest=True)}
+
+
+def ids(paths: Paths) -> dict[str, str]:
+    """Return the id of each container, by its name, as `ps -a` lists them."""
+    return {listed.name: listed.id for listed in listing.containers(paths, at_rest=True)}
 
 
 def end_again(paths: Paths, name: str, code: int) -> None:
@@ -82,6 +88,23 @@ def test_a_container_that_has_changed_is_read(paths: Paths) -> None:
     assert (seen["box-7"], seen["new"], named) == (42, 9, ["container box-9"])
     assert not {"box-8", "box-9"} & seen.keys()
     assert len(seen) == COUNT - 1
+
+
+def test_a_name_that_has_changed_is_read(paths: Paths) -> None:
+    """Two containers that change their names are seen so at once: the states and the set of names are as before."""
+    by_name = ids(paths)
+    for former, name in (("box-3", "other"), ("box-4", "box-3"), ("other", "box-4")):
+        naming.rename(paths, listing.find(paths, former).id, name)
+    assert ids(paths) == by_name | {"box-3": by_name["box-4"], "box-4": by_name["box-3"]}
+
+
+def test_an_inode_that_is_used_again_is_noticed(paths: Paths) -> None:
+    """A copy that gives the name of a container, with the right inode, to another one: no container loses its name."""
+    by_name = ids(paths)
+    inode = os.lstat(Path(paths.names, "box-5")).st_ino
+    rewrite(paths, f"box-5 {inode} {by_name['box-5']}", f"box-5 {inode} {by_name['box-6']}")
+    rewrite(paths, f"box-6 {os.lstat(Path(paths.names, 'box-6')).st_ino}", "box-6 1")
+    assert ids(paths) == by_name
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "another byte", "no text", "a directory", "of another user"])

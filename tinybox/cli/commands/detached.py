@@ -1,19 +1,13 @@
-"""`run -d`, `create`, `start` and `attach`: containers in the background, each run by a monitor process."""
+"""`run -d` and `create`: containers in the background, each run by a monitor process."""
 
 from __future__ import annotations
 
 from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_host_changes, warn_of_options
 from tinybox.cli.pulling import MISSING, checked, with_image
-from tinybox.cli.several import each
-from tinybox.container import launch, lifecycle, owning
+from tinybox.container import launch, lifecycle
 from tinybox.container.config import defaults
-from tinybox.container.monitor import attach, attach_protocol, background, starting
-from tinybox.container.process import detaching, wait_loop
+from tinybox.container.monitor import background
 from tinybox.container.process.handles import Handles
-from tinybox.container.records import events, host, naming, state, waking
-from tinybox.container.records.paths import Paths
-from tinybox.errors import StateError, UsageError
-from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,26 +17,16 @@ if TYPE_CHECKING:
 
 def run(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Run a container in the background; print its id as soon as its program runs."""
-    container = _registered(image, command, options, at_once=True)
+    container = registered(image, command, options, at_once=True)
     begin(container)
     print(container.id)
     return 0
 
 
-def run_attached(image: str, command: list[str], options: dict[str, Any]) -> int:
-    """Run a container under a monitor, attached, without passing signals on; return its exit status.
-
-    A signal ends this command with 128+N, and the container goes on, as with docker run --sig-proxy=false.
-    """
-    detaching.key_bytes(options.get("detach_keys") or detaching.DETACH)
-    container = _registered(image, command, options, at_once=True)
-    keys, interactive = options.get("detach_keys", ""), bool(options["interactive"])
-    return begin_attached(container.paths, container, interactive=interactive, keys=keys, proxy=False)
-
-
-def _registered(
+def registered(
     image: str, command: list[str], options: dict[str, Any], *, at_once: bool = False
 ) -> lifecycle.Container:
+    """Register a container, whose image is brought if need be; it is started *at_once*, or rests."""
     policy = checked(options.get("pull", MISSING))
     make = lambda: launch.register(image, command, options, Handles(), at_once=at_once)  # noqa: E731
     container = with_image(image, make, policy, options.get("platform", ""), quiet=bool(options.get("quiet")))
@@ -64,102 +48,8 @@ def create(image: str, command: list[str], options: dict[str, Any]) -> int:
     refuse_seeing(options, "create: it executes no step")
     options = defaults.applied(options)
     check_runtime(options)
-    container = _registered(image, command, options)
+    container = registered(image, command, options)
     container.handles.close()
     container.record.close()
     print(container.id)
     return 0
-
-
-def start(names: tuple[str, ...], *, attached: bool, interactive: bool, keys: str = "") -> int:
-    """Start containers; with *attached* or *interactive*, attach to the only one and return its exit status."""
-    paths = Paths()
-    here = host.read(paths.cache)
-    here.check()
-    if attached or interactive:
-        if len(names) > 1:
-            raise UsageError("start -a", "several containers at once cannot be attached to", "name one of them")
-        return _start_attached(paths, here, names[0], interactive=interactive, keys=keys)
-    return each(names, lambda name: _start(paths, here, name))
-
-
-def _start(paths: Paths, here: host.Host, name: str) -> None:
-    starting.start(paths, here, name, warn_of_host_changes)
-
-
-def restore(
-    names: tuple[str, ...], checkpoint: str, folder: str, *, attached: bool, interactive: bool, keys: str = ""
-) -> int:
-    """Let one container at rest go on from a *checkpoint*, in *folder* or among its own; return as `start` does."""
-    if len(names) > 1:
-        raise UsageError("start --checkpoint", "you cannot restore multiple containers at once", "name one of them")
-    paths = Paths()
-    here = host.read(paths.cache)
-    here.check()
-
-    if attached or interactive:
-        detaching.key_bytes(keys or detaching.DETACH)
-        container = _owned_with_checkpoint(paths, here, names[0], checkpoint, folder)
-        return begin_attached(paths, container, interactive=interactive, keys=keys)
-    return each(names, lambda name: begin(_owned_with_checkpoint(paths, here, name, checkpoint, folder)))
-
-
-def _owned_with_checkpoint(
-    paths: Paths, here: host.Host, name: str, checkpoint: str, folder: str
-) -> lifecycle.Container:
-    from tinybox.container import checkpoint as checkpoints
-
-    container = owning.owned(paths, here, name)
-    if container is None:
-        raise StateError(f"container {name}", "is running: it cannot be restored", f"tinybox stop {name}")
-    try:
-        checkpoints.resume(container, checkpoint, folder)
-    except BaseException:
-        container.handles.close()
-        container.record.close()
-        raise
-    return container
-
-
-def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bool, keys: str) -> int:
-    detaching.key_bytes(keys or detaching.DETACH)
-    container = owning.owned(paths, here, name, terminal.window())
-    if container is None:
-        return attach_to(name, stdin=interactive, keys=keys)
-    return begin_attached(paths, container, interactive=interactive, keys=keys)
-
-
-def begin_attached(
-    paths: Paths, container: lifecycle.Container, *, interactive: bool, keys: str, proxy: bool = True
-) -> int:
-    """Start a registered container under a monitor, attached from its first byte of output on; return its status."""
-    connection, monitor_end = attach_protocol.pair()
-    container.emit("attach")
-    with wait_loop.Signals() as signals:
-        begin(container, monitor_end)
-        monitor_end.close()
-        inside = bool(container.config["process"].get("terminal"))
-        return attach.attend(
-            paths, container.id, connection, signals, stdin=interactive, terminal_inside=inside, proxy=proxy, keys=keys
-        )
-
-
-def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = "") -> int:
-    """Attach to a running container: print its output, pass stdin on to it, and return its exit status."""
-    paths = Paths()
-    container = naming.find(paths, name)
-    now = state.read(paths, container)
-    if now["status"] != state.RUNNING:
-        raise StateError(f"container {name}", "is not running", f"tinybox start -a {name}")
-    try:
-        connection = attach_protocol.connect(paths.run_directory(container))
-    except OSError as error:
-        cause = "runs in the foreground, with --rm and without a terminal of its own"
-        raise StateError(f"container {name}", cause, "run it with -d, with -it, or without --rm") from error
-    waking.owner_of(now["pid"])
-    events.emit(paths, container, "attach", now["annotations"])
-    with wait_loop.Signals() as signals:
-        inside = bool(now.get("terminal"))
-        return attach.attend(
-            paths, container, connection, signals, stdin=stdin, terminal_inside=inside, proxy=proxy, keys=keys
-        )

@@ -79,11 +79,11 @@ create = table_command(
 @click.option("--checkpoint-dir", "folder", default="", metavar="DIR", help="The checkpoint is in DIR.")
 def start(names: tuple[str, ...], *, detach_keys: str, checkpoint: str, folder: str, **how: bool) -> int:
     """Start containers that were created, or have stopped."""
-    from tinybox.cli.commands import detached
+    from tinybox.cli.commands import attaching
 
     if checkpoint:
-        return detached.restore(names, checkpoint, folder, keys=detach_keys, **how)
-    return detached.start(names, keys=detach_keys, **how)
+        return attaching.restore(names, checkpoint, folder, keys=detach_keys, **how)
+    return attaching.start(names, keys=detach_keys, **how)
 
 
 @click.command()
@@ -93,9 +93,9 @@ def start(names: tuple[str, ...], *, detach_keys: str, checkpoint: str, folder: 
 @DETACH_KEYS
 def attach(name: str, *, no_stdin: bool, sig_proxy: bool, detach_keys: str) -> int:
     """Connect this terminal to a running container."""
-    from tinybox.cli.commands import detached
+    from tinybox.cli.commands import attaching
 
-    return detached.attach_to(name, stdin=not no_stdin, proxy=sig_proxy, keys=detach_keys)
+    return attaching.attach_to(name, stdin=not no_stdin, proxy=sig_proxy, keys=detach_keys)
 
 
 def _exec(name: str, command: tuple[str, ...], **options: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from tinybox.errors import printable
@@ -102,6 +103,5 @@ def _heading(word: str) -> str:
 
 def in_columns(rows: list[list[str]]) -> list[str]:
     """Return *rows* of cells as lines with aligned columns."""
-    widths = [max(len(row[place]) for row in rows if len(row) > place) for place in range(max(map(len, rows)))]
-    widths = [max(width + GAP, NARROWEST) for width in widths]
+    widths = [max(max(map(len, column)) + GAP, NARROWEST) for column in zip_longest(*rows, fillvalue="")]
     return ["".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 
 from tinybox.container.records import spec
@@ -43,7 +42,7 @@ class Policy:
         """Return whether to start again after this *ending*, and count it; a *stopped* container is never restarted."""
         if stopped or self.name == "no" or (self.name == "on-failure" and ending.status == 0):
             return False
-        if time.monotonic() - self._since >= self._seconds(spec.RESTART_WINDOW, math.inf):
+        if time.monotonic() - self._since >= self._seconds(spec.RESTART_WINDOW, float("inf")):
             self.count = 0
         if self.most and self.count >= self.most:
             return False

@@ -8,6 +8,7 @@ from tinybox.container.config import mount_option
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import overlay
+from tinybox.linux.filesystem import overlay_marks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def _mount_image(request: Request, entry: Mount) -> None:
         entry |= {"type": "bind", "source": layers[0], "options": ["rbind", "rprivate", "ro"]}
         entry["options"] += ["idmap"] * request.maps_mounts
         return
+    if overlay_marks.refused:
+        cause = "it has several layers, and the file system of the store refuses overlays"
+        raise UsageError(f"--mount type=image,source={entry['source']}", cause, "put the store on ext4, xfs or btrfs")
     if request.modes["userns"] != "host":
         cause = "root of a user namespace cannot open the layers of an image"
         raise UsageError(f"--mount type=image,source={entry['source']}", cause, "--userns host")

@@ -130,8 +130,9 @@ def _assemble(config: Spec, bundle: str, mounted: bool) -> int:
     process.unshare(process.CLONE_NEWNS)
     mounts.make_private()
     root = os.path.join(bundle, config["root"]["path"])
-    layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
-    if layers:
+    annotations = config.get("annotations", {})
+    layers = [layer for layer in annotations.get(spec.LAYERS, "").split(":") if layer]
+    if layers and spec.COPIED not in annotations:
         upper, work = os.path.join(bundle, "upper"), os.path.join(bundle, "work")
         overlay.mount_overlay(layers, upper, work, root, userns=spec.has_other_users(config))
     else:

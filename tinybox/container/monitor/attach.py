@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 
 from tinybox.container.monitor import attach_protocol
 from tinybox.container.process import detaching
@@ -16,6 +15,7 @@ from tinybox.container.records import events
 from tinybox.container.running import running
 from tinybox.errors import StateError
 from tinybox.isolation import terminal
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,10 +14,7 @@ from __future__ import annotations
 import gc
 import os
 import select
-import signal
 import time
-from contextlib import suppress
-from contextvars import ContextVar
 
 from tinybox.container import lifecycle
 from tinybox.container.config import joined
@@ -32,19 +29,23 @@ from tinybox.container.records import spec, state
 from tinybox.errors import StateError, TinyboxError
 from tinybox.linux import own_memory, user_namespaces
 from tinybox.linux.filesystem import descriptors
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
+    from contextvars import ContextVar
     from typing import NoReturn
 
     from tinybox.container.lifecycle import Container
     from tinybox.container.process.wait_loop import Ending, Signals, WaitLoop
+else:
+    from _contextvars import ContextVar  # the C module alone, as in linux/signals
 
 STARTED = b"started"
 # The descriptors of the Python program that uses tinybox as a library (descriptors.open_now), in the thread that starts
 # a container: its monitor closes them. A socket of the program would otherwise stay open as long as the container runs.
-STRANGERS: ContextVar[dict[int, tuple[int, int]]] = ContextVar("strangers", default={})  # noqa: B039  it is only read
+STRANGERS: ContextVar[dict[int, tuple[int, int]]] = ContextVar("strangers", default={})
 
 
 def launch(container: Container, client: _socket.socket | None = None) -> None:
@@ -177,8 +178,10 @@ def watch(watching: WaitLoop, container: Container, streams: StreamHub) -> None:
 
 def note(container: Container, **changes: object) -> None:
     """Write *changes* to state.json; a full disk is no reason to end the container, or not to start it again."""
-    with suppress(StateError):
+    try:
         container.record.write(**changes)
+    except StateError:
+        return
 
 
 def current_policy(container: Container, former: str) -> str:

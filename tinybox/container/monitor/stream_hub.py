@@ -10,7 +10,6 @@ import os
 from tinybox.container.monitor import attach_protocol, attach_server
 from tinybox.container.process import wait_loop
 from tinybox.container.records import spec
-from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,6 +87,8 @@ class StreamHub:
     def _resize(self, rows: int, columns: int) -> None:
         self.container.handles.window = (rows, columns)  # also for the next start by the restart policy
         if self.container.handles.master >= 0:
+            from tinybox.isolation import terminal
+
             terminal.set_size(self.container.handles.master, rows, columns)
 
     def close(self, status: int) -> None:

@@ -15,7 +15,11 @@ from tinybox.linux.filesystem.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tinybox.container.records.paths import Paths
+
+    Link = tuple[int, str]  # the inode of the link of a name, and the id to which it points
 
 _MOODS = (
     "able agile amber apt bold brave breezy bright brisk calm clear clever crisp deft eager early earnest fair "
@@ -152,14 +156,33 @@ def rename(paths: Paths, container: str, name: str) -> None:
         os.close(lock)
 
 
-def every(paths: Paths, folder: str = "") -> dict[str, str]:
-    """Return all containers that have a name, as a dict from id to name; *folder* is ROOT/container-names or RUN."""
+def every(paths: Paths) -> dict[str, str]:
+    """Return all containers that have a name, as a dict from id to name."""
+    return by_container(links(paths, {}))
+
+
+def by_container(found: Mapping[str, Link]) -> dict[str, str]:
+    """Return the *found* links as a dict from id to name."""
+    return {container: name for name, (_, container) in found.items()}
+
+
+def links(paths: Paths, known: Mapping[str, Link]) -> dict[str, Link]:
+    """Return the link of each name; one that is in *known* with the same inode is not read again.
+
+    A symbolic link cannot be changed, only replaced by one with another inode. An inode is used again when its link is
+    gone, so what is *known* may be wrong of a name that was removed and given to another container in the meantime.
+    """
     try:
-        fd = os.open(folder or paths.names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(paths.names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return {}
     try:
-        return {target(name, fd): name for name in [entry.name for entry in os.scandir(fd) if entry.is_symlink()]}
+        found = {entry.name: entry.inode() for entry in os.scandir(fd) if entry.is_symlink()}
+        unknown: Link = (0, "")
+        return {
+            name: link if (link := known.get(name, unknown))[0] == inode else (inode, target(name, fd))
+            for name, inode in found.items()
+        }
     finally:
         os.close(fd)
 

@@ -26,6 +26,7 @@ CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient
 
 # Annotations: the values of docker's options that have no key in OCI's config.json. Other runtimes ignore them.
 LAYERS = "tinybox.layers"  # directories, bottom first, separated by ":"; the overlay's upper is in the bundle
+COPIED = "tinybox.copied"  # its root is a copy of these layers: no overlay can be had in the store
 IMAGE = "tinybox.image"
 IMAGE_NAME = "tinybox.image-name"
 MOUNTED_IMAGE = "tinybox.mounted-image."  # and the id of an image that --mount type=image shows: its name

@@ -54,7 +54,7 @@ class Listed:
     @property
     def command(self) -> str:
         """The program and its arguments; an argument with blanks is in quotes."""
-        return " ".join(f"'{word}'" if " " in word else word for word in self.state.get("command", []))
+        return " ".join([f"'{word}'" if " " in word else word for word in self.state.get("command", ())])
 
     @property
     def labels(self) -> dict[str, str]:
@@ -188,10 +188,11 @@ def containers(
     *damaged* is called with the error for each container whose state.json is damaged, and the others are listed.
     """
     living, found = set(paths.with_run_directory()), []
-    names, where = naming.every(paths), hierarchies() if living else None
+    where = hierarchies() if living else None
     stored = paths.stored() if at_rest else []
-    resting = RestingStates(paths, len(stored))
-    for container in living.union(stored):
+    every, resting = living.union(stored), RestingStates(paths, stored)
+    names = resting.names() if every else {}
+    for container in every:
         try:
             now = state.read(paths, container) if container in living else resting.read(container)
         except DamagedError as error:

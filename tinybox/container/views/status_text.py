@@ -17,7 +17,8 @@ def status(listed: Listed, now: int) -> str:
     if word in ("exited", "restarting"):
         code = listed.state.get("exitCode")
         ended = f"{'Exited' if word == 'exited' else 'Restarting'} ({'unknown' if code is None else code})"
-        return f"{ended} {ago(listed.finished_at, now)}" if listed.finished_at else ended
+        finished = listed.finished_at
+        return f"{ended} {ago(finished, now)}" if finished else ended
     up = f"Up {age((now - listed.state.get('startedAt', now)) / SECOND)}"
     if word == "paused":
         return f"{up} (Paused)"

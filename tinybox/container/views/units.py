@@ -17,11 +17,9 @@ SECOND = 1_000_000_000  # in nanoseconds
 MINUTE, HOUR, DAY, WEEK, MONTH, YEAR = 60, 3600, 86_400, 604_800, 2_592_000, 31_536_000  # in seconds
 NEVER = "0001-01-01T00:00:00Z"  # docker's text for the time of an event that has not happened
 
-# (used below this many seconds, seconds of the unit, name of the unit); docker uses a unit from two of it on, except
-# hours, which it rounds, and counts whole units
+# (used below this many seconds, seconds of the unit, name of the unit), from an hour on; docker uses a unit from two of
+# it on, and counts whole units of the rounded hours
 _AGES = (
-    (60, 1, "seconds"),
-    (HOUR, MINUTE, "minutes"),
     (2 * DAY, HOUR, "hours"),
     (2 * WEEK, DAY, "days"),
     (2 * MONTH, WEEK, "weeks"),
@@ -34,17 +32,18 @@ _UNIX = re.compile(r"(\d{1,11})(\.\d{1,9})?", re.ASCII)  # up to the year 5138
 
 def age(seconds: float) -> str:
     """Return *seconds* as docker writes a duration: ``3 minutes``, ``About an hour``, in one unit and whole numbers."""
-    seconds = max(seconds, 0)
-    hours = int(seconds / HOUR + 0.5)  # only hours are rounded; longer units are counted from rounded hours
     if seconds < 2:
         return "1 second" if seconds >= 1 else "Less than a second"
-    if MINUTE <= seconds < 2 * MINUTE:
-        return "About a minute"
-    if hours == 1 and seconds >= HOUR:
+    if seconds < MINUTE:
+        return f"{int(seconds)} seconds"
+    if seconds < HOUR:
+        return "About a minute" if seconds < 2 * MINUTE else f"{int(seconds) // MINUTE} minutes"
+    hours = int(seconds / HOUR + 0.5)  # only hours are rounded; longer units, except years, are counted from these
+    if hours == 1:
         return "About an hour"
     for end, unit, word in _AGES:
-        if (seconds if unit < HOUR else hours * HOUR) < end:
-            return f"{int(seconds) // unit if unit < HOUR else hours * HOUR // unit} {word}"
+        if hours * HOUR < end:
+            return f"{hours * HOUR // unit} {word}"
     return f"{int(seconds) // YEAR} years"
 
 

@@ -1,7 +1,7 @@
 """Write a layer on disk, or a container's upper directory, as a layer archive of the OCI image-spec (commit, save).
 
 overlayfs marks a deleted file by a device 0:0, and an opaque directory by an attribute. The archive has the marks of
-images instead: an empty file ``.wh.NAME`` (a whiteout), and ``.wh..wh..opq``.
+images instead: an empty file ``.wh.NAME`` (a whiteout), and ``.wh..wh..opq``. Those of fuse-overlayfs are such files.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from tinybox.images.archives.members import Member, members, write
 from tinybox.images.archives.metadata import XATTR
 from tinybox.images.archives.whiteouts import OPAQUE, WHITEOUT
+from tinybox.linux.filesystem import overlay_marks
 from tinybox.linux.filesystem.holes import Writer
-from tinybox.linux.filesystem.overlay_marks import opaque_of_layers
+from tinybox.linux.filesystem.overlay_marks import is_named, is_note, opaque_of_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -75,11 +76,13 @@ def layer(found: Iterable[Member], mark: str, omitted: Report) -> Iterator[Membe
         folder, slash, name = header.name.rpartition("/")
         if header.ischr() and (header.devmajor, header.devminor) == (0, 0):
             yield _marker(f"{folder}{slash}{WHITEOUT.decode()}{name}")
+        elif is_named(name):
+            yield _marker(header.name)
         elif header.ischr() or header.isblk() or name.startswith(WHITEOUT.decode()):
             omitted(header.name)
         else:
-            is_opaque = header.pax_headers.get(mark) == "y"
-            header.pax_headers = {key: value for key, value in header.pax_headers.items() if "overlay." not in key}
+            is_opaque = not overlay_marks.refused and header.pax_headers.get(mark) == "y"
+            header.pax_headers = {key: value for key, value in header.pax_headers.items() if not is_note(key)}
             yield member
             if is_opaque:
                 yield _marker(f"{header.name}/{OPAQUE.decode()}")

@@ -17,7 +17,7 @@ from tinybox.errors import UsageError
 if TYPE_CHECKING:
     from tinybox.cli import pulling
     from tinybox.cli import run as command_line
-    from tinybox.cli.commands import detached
+    from tinybox.cli.commands import attaching, detached
     from tinybox.cli.commands.compose import build as building
     from tinybox.cli.commands.compose.project_options import ProjectOptions
     from tinybox.compose import granted, one_off, rehearsal, resources
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tinybox.container.process import handles
 else:
     command_line = Late("tinybox.cli.run")
+    attaching = Late("tinybox.cli.commands.attaching")
     detached = Late("tinybox.cli.commands.detached")
     building = Late("tinybox.cli.commands.compose.build")
     service_reader = Late("tinybox.compose.reading.service_reader")
@@ -167,4 +168,4 @@ def _start_with_files(service: Service, arguments: list[str], options: dict[str,
         detached.begin(container)
         print(container.id)
         return 0
-    return detached.begin_attached(container.paths, container, interactive=options["interactive"], keys="")
+    return attaching.begin_attached(container.paths, container, interactive=options["interactive"], keys="")
