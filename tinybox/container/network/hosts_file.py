@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from contextlib import contextmanager
 
 from tinybox.container.network import BRIDGE, addresses, definitions
 from tinybox.container.records import naming, spec
@@ -19,7 +18,7 @@ from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tinybox.container.network.addresses import Endpoint
     from tinybox.container.records.paths import Paths
@@ -69,7 +68,8 @@ def refresh(paths: Paths, touched: Iterable[str], container: str = "") -> None:
     """Update the hosts files of all boxes in the networks *touched*, and that of *container* in any case.
 
     A box can make tinybox wait at the box's own file (a lease), so no file is opened under a lock that other commands
-    wait for. Instead each process that has written reads the networks again, until nothing has changed; see `_writing`.
+    wait for. Instead each process that has written reads the networks again, until nothing has changed:
+    `_rewrite_alone`.
     """
     wanted = set(touched) - {BRIDGE}
     if not wanted and not container:
@@ -96,8 +96,7 @@ def _write_all(paths: Paths, fresh: Sequence[RunningBox], members: Sequence[Runn
     """
     for member in fresh:
         try:
-            with _writing(paths, member, wait=member.id == own):
-                _rewrite(paths, member, members)
+            _rewrite_alone(paths, member, members, wait=member.id == own)
         except (FileNotFoundError, NotADirectoryError, BlockingIOError):
             continue  # the box has just been removed, or another process writes the file and will read again
         except (UnfitFileError, OSError) as error:
@@ -109,9 +108,8 @@ def _write_all(paths: Paths, fresh: Sequence[RunningBox], members: Sequence[Runn
             sys.stderr.flush()
 
 
-@contextmanager
-def _writing(paths: Paths, member: RunningBox, *, wait: bool) -> Iterator[None]:
-    """Hold the lock for writing the files of *member*; BlockingIOError if another process has it; see flock(2).
+def _rewrite_alone(paths: Paths, member: RunningBox, members: Sequence[RunningBox], *, wait: bool) -> None:
+    """Rewrite the file of *member* under its lock; BlockingIOError if another process has the lock; see flock(2).
 
     With *wait*, wait for the lock instead. The other process reads the networks again after it has released the lock,
     so it will write the change that this process wanted to write.
@@ -119,7 +117,7 @@ def _writing(paths: Paths, member: RunningBox, *, wait: bool) -> Iterator[None]:
     fd = os.open(paths.bundle(member.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
+        _rewrite(paths, member, members)
     finally:
         os.close(fd)
 
