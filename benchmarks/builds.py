@@ -22,6 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import leavings
 from tests.build.conftest import with_history
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1000, metavar="COUNT")
     parser.add_argument("--folder", default="/var/tmp", metavar="DIR", help="where all files go")
     chosen = parser.parse_args()
+    leavings.leave_nothing_if_ended()
     with ExitStack() as stack:
         name = stack.enter_context(tempfile.TemporaryDirectory(prefix="tb-", dir=chosen.folder))
         builders = stack.enter_context(Builders(Path(name), chosen.files))

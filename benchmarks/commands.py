@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import document, peers
+from benchmarks import document, leavings, peers
 from benchmarks.peers import FAILURES, IMAGE, check, reason_of, tool
 from benchmarks.startup import milliseconds
 from tests.support.stored_boxes import crowd, home_at
@@ -151,6 +151,7 @@ def main() -> int:
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("containers need root: sudo make bench-commands")
+    leavings.leave_nothing_if_ended()
     facts = document.host()
     with tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp") as folder, ExitStack() as stack:
         rows = prepare(Path(folder), stack, options.stopped)

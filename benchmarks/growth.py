@@ -80,6 +80,8 @@ def podman(folder: Path, stack: ExitStack) -> Engine:
     root_of_image(folder)
     words = podman_run(folder, stack)
     at = words.index("run")
+    everything = [*words[:at], "rm", "--force", "--all", "--time=0"]  # also a container whose `podman run` was ended
+    stack.callback(subprocess.run, everything, capture_output=True, check=False)
     return Engine("podman", words[:at], [*words[at + 2 :], "--network=podman"], compose=False)
 
 

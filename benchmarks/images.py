@@ -27,6 +27,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchmarks import leavings
 from tests.support.registries import DockerRegistry
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ def main() -> None:
         "--folder", default="/var/tmp", metavar="DIR", help="where all files go; a tmpfs measures no disk"
     )
     chosen = parser.parse_args()
+    leavings.leave_nothing_if_ended()
     with tempfile.TemporaryDirectory(prefix="tb-", dir=chosen.folder) as name:
         folder = Path(name)
         layout(folder / "layout", chosen.size)

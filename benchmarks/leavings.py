@@ -1,17 +1,40 @@
-"""What podman leaves: files and control groups outside of its directories, and a mount that is busy for a while."""
+"""What a benchmark leaves: podman's files, groups and mounts, and all that it has made itself if it is ended early."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
+    from typing import NoReturn
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def leave_nothing_if_ended() -> None:
+    """Let Ctrl-C, SIGTERM and SIGHUP end this program by SystemExit: on its way out it removes what it has made.
+
+    Only the first of these signals counts. The others are ignored, also by the commands that remove containers: in a
+    terminal Ctrl-C goes to all of them; see signal(7).
+    """
+    for number in ENDING:
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    print(f"ended by {signal.Signals(number).name}: removing what was made", file=sys.stderr, flush=True)
+    sys.exit(128 + number)
 
 
 class Leavings:

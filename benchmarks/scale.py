@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import document, growth
-from benchmarks.leavings import Leavings, unmount_below
+from benchmarks.leavings import Leavings, leave_nothing_if_ended, unmount_below
 from benchmarks.peers import (
     FAILURES,
     IMAGE,
@@ -223,6 +223,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Measure and print."""
     options, facts = arguments(), document.host()
+    leave_nothing_if_ended()
     process.unshare(process.CLONE_NEWNET)  # bridges and rules that peers leave behind end with this network namespace
     namespaces.loopback_up()
     silent: Callable[[Record], object] = lambda _: None  # noqa: E731

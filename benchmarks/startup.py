@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import document, engines, peers, rootless
+from benchmarks import document, engines, leavings, peers, rootless
 from benchmarks.peers import FAILURES, Command, Interpreter, Unavailable, reason_of
 from tinybox.isolation import namespaces
 from tinybox.linux import process
@@ -210,6 +210,7 @@ def main() -> int:
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("the runtimes need root: sudo make bench")
+    leavings.leave_nothing_if_ended()
     ctypes.PyDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     process.unshare(process.CLONE_NEWNET)  # bridges and rules that peers leave behind end with this network namespace
     namespaces.loopback_up()

@@ -13,14 +13,13 @@ import argparse
 import ctypes
 import json
 import os
-import signal
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import peers
+from benchmarks import leavings, peers
 from benchmarks.startup import PR_SET_CHILD_SUBREAPER
 
 VERBS = ("create", "state", "start", "exec", "kill", "delete")
@@ -113,7 +112,7 @@ def main() -> int:
     if os.geteuid() != 0:
         parser.error("the runtimes need root")
     ctypes.PyDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the containers are removed then, too
+    leavings.leave_nothing_if_ended()
     try:
         with tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp") as folder:
             runtimes = prepare(Path(folder))

@@ -84,6 +84,15 @@ Of docker compose {compose_version} (tests/data/compose_cli.json), tinybox has {
 {all_compose_options} options of these ({compose_options_share} %).
 """
 
+ENDING = """
+## Values that docker refuses
+
+| option | values | whose word |
+|---|---|---|
+| `--userns`, compose `userns_mode` | `private`, `container:NAME` | tinybox's; docker has `host` alone |
+| the same | `keep-id`, `nomap`, `auto`, with their options | podman's, see [rootless.md](rootless.md) |
+"""
+
 
 def is_compose(name: str) -> bool:
     """Return whether *name* is a command of compose, or an option of one."""
@@ -198,7 +207,7 @@ def document() -> str:
             grouped.setdefault(reason, []).append(f"`{name}`")
     lines += ["", "## Options", "", "| options | why they are left out |", "|---|---|"]
     lines += [f"| {', '.join(sorted(names))} | {reason} |" for reason, names in sorted(grouped.items())]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + ENDING
 
 
 if __name__ == "__main__":

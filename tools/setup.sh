@@ -23,8 +23,9 @@ PACKAGES="nftables busybox-static qemu-utils e2fsprogs ca-certificates"
 # (tests/vm downloads its kernel).
 case $(uname -m) in aarch64) QEMU=qemu-system-arm ;; *) QEMU=qemu-system-x86 ;; esac
 TEST_PACKAGES="criu iproute2 curl strace tmux chromium fonts-dejavu-core zstd linux-libc-dev skopeo umoci openssl $QEMU golang-github-opencontainers-specs-dev sudo"
-# For boxes without root: newuidmap and newgidmap, and a network with a way out, by slirp4netns or by pasta (passt).
-TEST_PACKAGES="$TEST_PACKAGES uidmap slirp4netns passt"
+# For boxes without root: newuidmap and newgidmap, a network with a way out, by slirp4netns or by pasta (passt), and
+# fuse-overlayfs for a store in which the kernel refuses overlays.
+TEST_PACKAGES="$TEST_PACKAGES uidmap slirp4netns passt fuse-overlayfs"
 # The engines that run on tinybox-oci in the tests, with their dependencies, and the runtimes for comparison.
 ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugins iptables docker-compose"
 # For a virtual machine for the lecture (vm/provision.sh), and for its tests.

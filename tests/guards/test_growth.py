@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import strace
-from tests.support.stored_boxes import crowd, home_at
+from tests.support.detached_boxes import stdout_of
+from tests.support.stored_boxes import connected, crowd, endpoint, home_at
+from tinybox.container.network import hosts_file
 from tinybox.container.records import resting_states
 
 if TYPE_CHECKING:
@@ -94,3 +96,63 @@ def test_a_running_box_costs_other_commands_three_calls(tinybox: Command, tmp_pa
     assert 1 <= each["volume ls"] <= 5
     assert 1 <= each["exec"] <= 12  # a wait of another length is another number of calls
     assert 10 <= each["ps"] <= 20
+
+
+BESIDE = 15  # calls for each neighbour: its record 4, its name 1; its host name 5, its hosts file 5
+
+
+@pytest.mark.root
+def test_a_neighbour_costs_a_change_of_names_fifteen_calls(tinybox: Command, tmp_path: Path) -> None:
+    """The names of one box in the hosts files of its neighbours: a fixed number of calls for each, at start and end."""
+    network, boxes = f"growth{os.getpid()}", list[str]()
+
+    def more(count: int) -> None:
+        words = ("run", "-d", "--network", network, "busybox", "sleep", "1000")
+        boxes.extend(stdout_of(tinybox, *words).strip() for _ in range(count))
+
+    def counted() -> int:
+        log, words = tmp_path / "calls", ("run", "--rm", "--network", network, "busybox", "true")
+        command = [strace.strace(), "-f", "-o", str(log), tinybox.path, *words]
+        counts = []
+        for _ in range(3):  # the least counts: a longer wait is more calls
+            subprocess.run(command, env=tinybox.environment, capture_output=True, check=True)
+            counts.append(sum(" resumed>" not in line for line in log.read_text().splitlines()))
+        return min(counts)
+
+    stdout_of(tinybox, "network", "create", network)
+    try:
+        more(4)
+        few = counted()
+        more(8)
+        each = (counted() - few) / 8
+    finally:
+        tinybox("rm", "-f", *boxes)
+        tinybox("network", "rm", network)
+    assert 2 * BESIDE <= each <= 2 * BESIDE + 8  # whether its owner has died: 3; a longer wait
+
+
+def steps_of_names(folder: Path, count: int) -> int:
+    """Return how many functions are called, those of C included, to write the names of a network of *count* boxes."""
+    paths, steps = home_at(folder / str(count)), 0
+    for number in range(count):
+        connected(paths, f"box{number}", endpoint("net", f"10.1.{number >> 8}.{number & 255}"))
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        nonlocal steps
+        steps += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        hosts_file.refresh(paths, ["net"])
+    finally:
+        sys.setprofile(None)
+    return steps
+
+
+def test_the_work_for_names_grows_as_the_boxes(tmp_path: Path) -> None:
+    """Twice as many boxes are twice as many steps: no box looks at each other box. System calls do not show that."""
+    tmp_path.chmod(0o700)
+    steps_of_names(tmp_path, FEW // 2)  # what is done once in a process
+    few, more = steps_of_names(tmp_path, FEW), steps_of_names(tmp_path, 2 * FEW)
+    assert few > 10 * FEW  # the control: the work is counted
+    assert more < 2.1 * few

@@ -1,9 +1,10 @@
-"""A block device for the tests of limits on disks."""
+"""Disks for tests: a block device for limits, and a directory in which the kernel refuses an overlay."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,3 +39,23 @@ def block_device(store_root: Path) -> Iterator[str]:
     yield done.stdout.strip()
     subprocess.run(["losetup", "--detach", done.stdout.strip()], check=True)
     file.unlink()
+
+
+@contextmanager
+def on_overlay(home: Path) -> Iterator[None]:
+    """Mount an overlay on the directory *home*, with all its directories on a tmpfs; see mount(8)."""
+    beside = home.with_suffix(".disk")
+    beside.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", beside], check=True)
+    try:
+        for name in ("lower", "upper", "work"):
+            (beside / name).mkdir()
+        options = f"lowerdir={beside}/lower,upperdir={beside}/upper,workdir={beside}/work"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, home], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", home], check=True)
+    finally:
+        subprocess.run(["umount", beside], check=True)
+        beside.rmdir()

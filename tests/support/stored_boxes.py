@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from tinybox.container.records import naming, spec, state
 from tinybox.container.records.paths import Paths
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SECOND = 1_000_000_000
 CONFIG_SIZE = 20_000  # bytes, the size of a real config.json
@@ -47,3 +46,25 @@ def crowd(paths: Paths, count: int) -> None:
         container = store(paths, f"box-{number}", created=(1000 + number) * SECOND, exitCode=number % 3)
         with open(os.path.join(paths.bundle(container), "config.json"), "w", encoding="utf-8") as file:
             file.write(" " * CONFIG_SIZE)
+
+
+def endpoint(network: str, address: str, **more: object) -> dict[str, object]:
+    """Return an endpoint in *network* as network.json has it."""
+    names = dict.fromkeys(("bridge", "interface", "link", "gateway", "mac"), "")
+    return {"network": network, "id": f"id-of-{network}", "address": f"{address}/16", **names, **more}
+
+
+def connected(paths: Paths, name: str, *endpoints: dict[str, object]) -> str:
+    """Write what other boxes read of a box that runs with *endpoints*: its record, its name, its files; return its id.
+
+    There is no process.
+    """
+    container = name.encode().hex().ljust(64, "0")
+    live, bundle = Path(paths.run_directory(container)), Path(paths.bundle(container))
+    live.mkdir()
+    bundle.mkdir()
+    (live / "network.json").write_text(json.dumps(endpoints))
+    (bundle / "hosts").write_text("127.0.0.1\tlocalhost\n")
+    (bundle / "hostname").write_text(f"host-{name}\n")
+    os.symlink(container, f"{paths.run}/{name}")
+    return container

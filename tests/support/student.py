@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,8 @@ import pytest
 from tests.conftest import TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 NAME, ID, FIRST, COUNT = "tinybox-student", 54321, 900_000, 65536
 CHECKOUT = Path(__file__).parents[2]
@@ -41,7 +42,9 @@ class Student:
         self.home, self.path = home, str(Path(sys.executable).with_name("tinybox"))
         self.live = home / "live"
         self.hidden: tuple[str, ...] = ()  # programs in /usr/bin that seem not to be installed
+        self.has_fuse = False  # whether the user may use /dev/fuse, as udev(7) sets it
         self.group = ""  # a directory of a control group, in which each command starts; "" is that of the tests
+        self.said = ""  # what the first command, which made the store, has said on stderr
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": str(self.live),
                             "TINYBOX_NETWORK": "none", "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
 
@@ -59,6 +62,8 @@ class Student:
         lines += [f"mount --bind /dev/null /usr/bin/{name}" for name in self.hidden]
         if self.group:
             lines.append(f"echo $$ > {self.group}/cgroup.procs")
+        if self.has_fuse:
+            lines.append("mount --bind $1/fuse /dev/fuse")
         lines += ["mount --bind $1/tun /dev/net/tun", "shift", 'exec "$@"']
         who = ["setpriv", "--reuid", str(ID), "--regid", str(ID), "--clear-groups", "--"]
         place = str(self.home.with_suffix(".root"))
@@ -132,10 +137,26 @@ def student() -> Iterator[Student]:
 
 
 @contextmanager
-def made() -> Iterator[Student]:
-    """Make the user with a home, and with the image busybox in the store there; remove the home at the end."""
+def made(
+    dressed: Callable[[Path], AbstractContextManager[None]] = lambda _: nullcontext(),
+    *,
+    has_fuse: bool = False,
+) -> Iterator[Student]:
+    """Make the user with a home, and with the image busybox in the store there; remove the home at the end.
+
+    *dressed* mounts another file system on the home meanwhile.
+    """
     home = Path(tempfile.mkdtemp(prefix="tinybox-student-", dir="/var/tmp"))
+    try:
+        with dressed(home):
+            yield from _living(home, has_fuse=has_fuse)
+    finally:
+        shutil.rmtree(home)
+
+
+def _living(home: Path, *, has_fuse: bool) -> Iterator[Student]:
     user, place = Student(home), home.with_suffix(".root")
+    user.has_fuse = has_fuse
     try:
         for folder in (home, user.live):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -143,9 +164,13 @@ def made() -> Iterator[Student]:
         place.mkdir()
         os.mknod(place / "tun", stat.S_IFCHR, os.makedev(10, 200))
         (place / "tun").chmod(0o666)  # as udev(7) sets it; a machine without udev has 600
+        os.mknod(place / "fuse", stat.S_IFCHR, os.makedev(10, 229))
+        (place / "fuse").chmod(0o666)
         done = user("pull", "busybox")
         assert done.returncode == 0, done.stderr
+        user.said = done.stderr
         yield user
     finally:
-        shutil.rmtree(home)
         shutil.rmtree(place)
+        for path in home.iterdir():
+            shutil.rmtree(path)

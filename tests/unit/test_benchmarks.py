@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -137,3 +139,37 @@ def test_the_page_of_figures_has_every_part_that_a_benchmark_fills() -> None:
     assert "(performance.svg)" in page.read_text()
     assert picture.startswith("<svg ")
     assert "prefers-color-scheme: dark" in picture
+
+
+ENDED = """
+import sys, time
+from contextlib import ExitStack
+from benchmarks import leavings
+if sys.argv[1] == "tidy":
+    leavings.leave_nothing_if_ended()
+with ExitStack() as stack:
+    stack.callback(lambda: (time.sleep(0.5), print("removed", flush=True)))
+    print("made", flush=True)
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("how", ["tidy", "not at all"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_benchmark_that_is_ended_removes_what_it_has_made(how: str, number: int) -> None:
+    """A second signal does not end the removal; the control: without the handlers it ends at once."""
+    words = [sys.executable, "-c", ENDED, how]
+    with subprocess.Popen(words, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as it:
+        assert it.stdout is not None
+        assert it.stdout.readline() == b"made\n"
+        it.send_signal(number)
+        if how == "tidy":
+            assert it.stderr is not None
+            assert b": removing what was made" in it.stderr.readline()
+            it.send_signal(number)
+        rest = it.stdout.read()
+    if how == "tidy":
+        assert (rest, it.returncode) == (b"removed\n", 128 + number)
+    else:
+        assert it.returncode == -number
+        assert rest == (b"removed\n" if number == signal.SIGINT else b"")  # Python has a handler for this one

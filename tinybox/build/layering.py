@@ -16,9 +16,9 @@ from tinybox.images import adopting, content, intake
 from tinybox.images.archives import layers
 from tinybox.images.archives.metadata import XATTR
 from tinybox.images.store import layer_key
-from tinybox.isolation import mounts, overlay
+from tinybox.isolation import copied_layers, mounts, overlay
 from tinybox.linux import mount, process
-from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem import files, overlay_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -86,6 +86,10 @@ def _mounted(below: Sequence[str], folder: str) -> Iterator[int]:
     for name in ("none", "upper", "work", "root"):
         os.mkdir(f"{folder}/{name}", 0o755)
     like_root(below, f"{folder}/upper")
+    if overlay_refusal.driver() == overlay_refusal.COPIES:
+        with _copied(below, folder) as root:
+            yield root
+        return
     overlay.mount_overlay(below or [f"{folder}/none"], f"{folder}/upper", f"{folder}/work", f"{folder}/root")
     try:
         root = os.open(f"{folder}/root", _ROOT)
@@ -95,6 +99,19 @@ def _mounted(below: Sequence[str], folder: str) -> Iterator[int]:
             os.close(root)
     finally:
         mount.umount2(os.fsencode(f"{folder}/root"), mount.MNT_DETACH)
+
+
+@contextmanager
+def _copied(below: Sequence[str], folder: str) -> Iterator[int]:
+    """Do the same where no overlay can be had: by a copy of the layers, and a comparison with them at the end."""
+    if below:
+        copied_layers.copy(below, f"{folder}/root")
+    root = os.open(f"{folder}/root", _ROOT)
+    try:
+        yield root
+    finally:
+        os.close(root)
+    copied_layers.upper(below, f"{folder}/root", f"{folder}/upper")
 
 
 def like_root(below: Sequence[str], upper: str) -> None:

@@ -17,6 +17,7 @@ from tinybox.container.records import spec
 from tinybox.errors import TinyboxError
 from tinybox.images import intake
 from tinybox.images.store import Image
+from tinybox.isolation import copied_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +62,10 @@ def run(
 
         def ended(ending: Ending) -> None:
             if ending.status == 0:
-                layering_args = (site, state.layers(site.store.root), step, f"{container.bundle}/upper")
+                upper, below = f"{container.bundle}/upper", state.layers(site.store.root)
+                if spec.COPIED in container.annotations:
+                    copied_layers.upper(below, f"{container.bundle}/{container.config['root']['path']}", upper)
+                layering_args = (site, below, step, upper)
                 made.append(layering.kept(*layering_args, [*_KERNELS, *program.places]))
             elif keeps_failed:
                 _keep(site, state, container)

@@ -6,10 +6,10 @@ import fcntl
 import hashlib
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tinybox.container.views import listing
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import NoSuchError, StateError, UsageError
 from tinybox.linux.filesystem.locks import lock_file
 from tinybox.text_values import is_whole
 
@@ -82,6 +82,15 @@ def of(paths: Paths, project: str, services: Iterable[str] = (), *, one_off: boo
 
     found = listing.containers(paths, at_rest=True, is_wanted=is_member)
     return sorted(found, key=lambda listed: (service_of(listed), is_one_off(listed), number_of(listed)))
+
+
+def again(paths: Paths, containers: Iterable[Listed]) -> list[Listed]:
+    """Return *containers* as they are now, without those that another command has removed since they were listed."""
+    found = []
+    for listed in containers:
+        with suppress(NoSuchError):
+            found.append(listing.find(paths, listed.id))
+    return found
 
 
 def named(paths: Paths, project: Project, services: Collection[str], *, one_off: bool = False) -> list[Listed]:

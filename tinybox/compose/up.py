@@ -66,8 +66,9 @@ class Startup:
         with members.alone(self.paths, self.project.name), ExitStack() as undo:
             stopped = self.remove_outdated_networks()
             resources.make(self.paths, self.project, self.services, self.say, undo)
+            former = members.of(self.paths, self.project.name)  # one list: each service would read all containers again
             for service in self.services:
-                self.bring_up(service, undo)
+                self.bring_up(service, [each for each in former if members.service_of(each) == service.name], undo)
             for listed in stopped if self.wishes.start else ():
                 start_again(self.paths, self.here, self.project, listed, self.say)
             if wait:
@@ -113,11 +114,14 @@ class Startup:
                 stopped += found
         return [each for each in stopped if members.service_of(each) not in self.images]
 
-    def bring_up(self, service: Service, undo: ExitStack) -> None:
-        """Make or start the containers of *service*, once the services that it depends on meet their conditions."""
+    def bring_up(self, service: Service, former: list[Listed], undo: ExitStack) -> None:
+        """Make or start the containers of *service*, once the services that it depends on meet their conditions.
+
+        It had the containers *former* when this `up` began; their states are read again.
+        """
         if self.wishes.start:
             self.await_dependencies(service)
-        former = members.of(self.paths, self.project.name, [service.name])
+        former = members.again(self.paths, former)
         count = self.wishes.count(service)
         self.remove_surplus(former[count:])
         digest = self.digest(service)

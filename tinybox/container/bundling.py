@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 def write_bundle(container: lifecycle.Container, folder: str) -> None:
     """Write *container* to *folder* as a plain OCI bundle with its root file system, which runc and crun also run."""
+    if spec.ID_MAPS in container.annotations:
+        cause = "in a user namespace inside the user's own, the files would need other owners than those of the image"
+        raise UsageError(f"--bundle {folder} with --userns", cause, "leave one of them out")
     rootfs = os.path.join(folder, "rootfs")
     try:
         os.makedirs(folder, exist_ok=True)

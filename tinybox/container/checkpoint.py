@@ -18,6 +18,7 @@ from tinybox.container.records import events, naming, spec, state
 from tinybox.container.running import Running, running
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.linux.filesystem import files as trees
+from tinybox.linux.filesystem import overlay_marks
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
@@ -70,13 +71,16 @@ def _target(paths: Paths, word: str) -> Running:
 
 
 def _check(config: Spec, word: str) -> None:
-    """Raise UsageError for a container of which no checkpoint can be made.
+    """Raise UsageError or HostError for a container of which no checkpoint can be made.
 
     criu restores a terminal only if the first process is in its session, and tinybox's init is not.
     """
     if config["process"].get("terminal") and config.get("annotations", {}).get(spec.INIT) in (init.FORWARD, init.REAP):
         cause = "checkpoints of containers with a terminal are not supported"
         raise UsageError(f"container {word}", cause, "run it without -t, or with --init=none")
+    if overlay_marks.refused:
+        cause = "criu knows no root that fuse-overlayfs serves, or that is a copy"
+        raise HostError(f"container {word}", cause, "put the store on ext4, xfs, btrfs or tmpfs")
     outside.check(config)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DYING = 10  # seconds that `kill` waits for the end of the process after KILL, as docker does
 GRACE = 10  # seconds between the stop signal and KILL, as docker's default
-PATIENCE = 30  # seconds that the owner may take to clean up after KILL
+PATIENCE = 30.0  # seconds that the owner may take to clean up after KILL, or to get on with that
 
 
 def signal_number(word: str) -> int:
@@ -83,10 +83,14 @@ def bring_down(paths: Paths, container: str, number: int, grace: float | None) -
     Another command or its restart policy may start it meanwhile, so its state is read again after every wait.
     """
     ended, pause, waits = -1, 0.0, waking.Wait(paths, container, to_the_end=True)
+    owner, patience = waking.Owner(paths, 0), PATIENCE
     while not state.wait_for_owner(paths, container, pause):
-        if waits.check() > PATIENCE:
-            raise StateError(f"container {container[:12]}", "does not end", "its monitor or the kernel keeps it alive")
-        pause = state.PAUSE
+        if (lasted := waits.check()) > patience:
+            if not owner.gets_on():
+                cure = "its monitor or the kernel keeps it alive"
+                raise StateError(f"container {container[:12]}", "does not end", cure)
+            patience = lasted + PATIENCE
+        pause = waits.pause()
         try:
             now = state.read(paths, container)
         except DamagedError:
@@ -100,12 +104,13 @@ def bring_down(paths: Paths, container: str, number: int, grace: float | None) -
         if now["status"] == state.RUNNING or now.get("restarting"):
             forbid_restart(paths, container)
         if now["status"] == state.RUNNING and now["startTicks"] != ended:
+            owner, patience = waking.Owner(paths, now["pid"]), PATIENCE
             _end(paths, now, number, grace)
             ended, waits = now["startTicks"], waking.Wait(paths, container, to_the_end=True)
     if waits.is_orphan:
         from tinybox.container.records import host
 
-        sweeping.sweep(paths, host.read(paths.cache))
+        sweeping.sweep(paths, host.read(paths.cache), [container])
     state.remove_empty(paths.run_directory(container))  # its owner removes the lock before the directory
     return ended >= 0
 
@@ -145,7 +150,7 @@ def await_end(target: Running) -> None:
 def _is_recorded(target: Running, seconds: float) -> None:
     """Wait at most *seconds* until the owner of *target* has recorded its end, and is gone."""
     waits = waking.Wait(target.paths, target.id, to_the_end=True)
-    while not state.wait_for_owner(target.paths, target.id, state.PAUSE) and waits.check() <= seconds:
+    while not state.wait_for_owner(target.paths, target.id, waits.pause()) and waits.check() <= seconds:
         continue
 
 
@@ -154,7 +159,7 @@ def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -
     container = naming.find(paths, word)
     if force:
         bring_down(paths, container, signal.SIGKILL, PATIENCE)
-        sweeping.sweep(paths, here)
+        sweeping.sweep(paths, here, [container])
     try:
         record = lifecycle.acquire(paths, here, container, damaged_too=True)
     except StateError as error:
@@ -202,7 +207,7 @@ def wait(paths: Paths, word: str) -> int | None:
     container = naming.find(paths, word)
     former = state.read(paths, container).get("finishedAt")
     waits = waking.Wait(paths, container)
-    while not state.wait_for_owner(paths, container, state.PAUSE):
+    while not state.wait_for_owner(paths, container, waits.pause()):
         waits.check()
         now = state.seen(paths, container)
         known = now or state.last(paths, container)

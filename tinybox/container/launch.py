@@ -161,6 +161,8 @@ def _configured(paths: Paths, requested: request.Request) -> Spec:
     """Return the config.json of *requested*, with notes about the other containers and the volumes that it needs."""
     config = configure.configure(requested)
     joined.note(paths, requested.modes, config)
+    if requested.host.rootless and requested.modes["userns"].startswith("container:"):
+        joined.note_users(paths, config)
     if spec.mounts_of_volumes(config, paths):
         from tinybox.container.storage import mounted_volumes
 

@@ -101,7 +101,7 @@ def run(
 def create(container: Container) -> None:
     """Make the container, but do not start its program; its state is then ``created``, and the child waits."""
     container.record.begin()
-    if spec.has_other_users(container.config):
+    if spec.has_other_users(container.config) and spec.ID_MAPS not in container.annotations:
         from tinybox.container.records import id_ranges
 
         id_ranges.keep(container.paths, container.id, container.config)
@@ -210,7 +210,11 @@ def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_
         from tinybox.container.storage import volumes
 
         volumes.remove_nameless(paths, config)
-    if spec.has_other_users(config):
+    if spec.ID_MAPS in annotations:
+        from tinybox.container.records import home_ranges
+
+        home_ranges.release(paths, container)
+    elif spec.has_other_users(config):
         from tinybox.container.records import id_ranges
 
         id_ranges.release(paths, container)

@@ -13,7 +13,7 @@ from tinybox.container import lifecycle
 from tinybox.container.records import events, naming, spec, state
 from tinybox.container.storage import volumes
 from tinybox.errors import ImageError, Reported, StateError
-from tinybox.images import content, intake, original, removal
+from tinybox.images import content, intake, mapped_layers, original, removal
 from tinybox.images.store import Store
 from tinybox.linux.filesystem.trees import tree_size
 
@@ -91,6 +91,9 @@ def images(paths: Paths, *, all_of_them: bool, is_wanted: Callable[[Image], bool
     with store.locked():
         intake.sweep(store)
     before = sizes(store)
+    with store.locked():
+        if (used := _used_layers(paths)) is not None:
+            mapped_layers.remove_unused(store.root, used)
     named = store.digests()
     for image in store.images():
         has_name = image.reference or image.id in named
@@ -108,13 +111,19 @@ def images(paths: Paths, *, all_of_them: bool, is_wanted: Callable[[Image], bool
     return Removed(lines, freed)
 
 
+def _used_layers(paths: Paths) -> set[str] | None:
+    """Return the layers that containers have, also copies with other owners; None if a config.json is damaged."""
+    configs = [spec.load_if_sound(paths.bundle(container)) for container in paths.stored()]
+    return {layer for config in configs for layer in spec.layers(config)} if all(configs) else None
+
+
 def sizes(store: Store) -> dict[str, int]:
     """Return the bytes of each layer, by its short name, and of each of the store's blobs, by its digest in hex.
 
     A layer has its files, and the record of its archive, unless that is a blob; see images/original.py.
     """
     found = {key: size + original.record_size(f"{store.root}/layers/{key}") for key, size in store.layers().items()}
-    return found | content.blob_sizes(store.root)
+    return found | mapped_layers.sizes(store.root) | content.blob_sizes(store.root)
 
 
 def volumes_of(paths: Paths, is_wanted: Callable[[Volume], bool]) -> Removed:

@@ -28,7 +28,11 @@ def register(container: Container, *, passing: bool = False) -> None:
         container.record.bind()
     try:
         naming.reserve(container.paths, container.annotations[spec.NAME], container.id)
-        if spec.has_other_users(container.config):
+        if spec.ID_MAPS in container.annotations:
+            from tinybox.container.storage import mapped_files
+
+            mapped_files.settle(container.paths, container.id, container.config)
+        elif spec.has_other_users(container.config):
             from tinybox.container.records import id_ranges
 
             id_ranges.acquire(container.paths, container.id, container.config)
@@ -44,7 +48,8 @@ def _mark(container: Container) -> None:
     """Make the empty file /.dockerenv, by which programs notice that they are in a container, if no layer has it."""
     layers = container.annotations.get(spec.LAYERS, "").split(":")
     if not any(os.path.lexists(layer + MARK) for layer in layers):
-        os.close(os.open(f"{container.bundle}/upper{MARK}", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o755))
+        own = container.config["root"]["path"] if spec.COPIED in container.annotations else "upper"
+        os.close(os.open(f"{container.bundle}/{own}{MARK}", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o755))
 
 
 def _make_bundle(container: Container) -> None:
@@ -56,7 +61,16 @@ def _make_bundle(container: Container) -> None:
     os.mkdir(container.bundle, 0o711)
     for folder in ("upper", "work", container.config["root"]["path"]):
         os.mkdir(os.path.join(container.bundle, folder), 0o755)
+    if spec.COPIED in container.annotations:
+        from tinybox.isolation import copied_layers
+
+        layers = container.annotations[spec.LAYERS].split(":")
+        copied_layers.copy(layers, os.path.join(container.bundle, container.config["root"]["path"]))
     _mark(container)
+    if spec.ID_MAPS in container.annotations:
+        from tinybox.container.storage import mapped_files
+
+        mapped_files.give_bundle(container.bundle, container.config)
     spec.save(container.config, container.bundle)
     container.record.write(
         ociVersion=spec.OCI_VERSION,

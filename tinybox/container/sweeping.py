@@ -15,23 +15,26 @@ from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec_types import Spec
     from tinybox.container.records.state import Record
 
 
-def sweep(paths: Paths, host: Host | None = None) -> list[str]:
+def sweep(paths: Paths, host: Host | None = None, only: Iterable[str] | None = None) -> list[str]:
     """Clean up after every tinybox process that was killed: end and record its containers; return their ids.
 
-    Only the run directories are read, one for each container that runs; containers at rest cost nothing here. The
-    code that ends a container, and the facts about this *host*, are loaded only if there is one to end.
+    Only the run directories are read, one for each container that runs, or those of *only* some containers; containers
+    at rest cost nothing here. The code that ends a container, and the facts about this *host*, are loaded only if there
+    is one to end.
 
     A container that cannot be cleaned up is reported and left to a later command; the others are cleaned up all the
     same. A container that a killed command has only frozen is thawed.
     """
     swept = []
-    for container in paths.with_run_directory():
+    for container in paths.with_run_directory() if only is None else only:
         record = None
         with Reported(f"clean-up of container {container[:12]}") as outcome:
             record = state.inherit(paths, container)

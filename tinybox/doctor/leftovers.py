@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tinybox.container import freezing, lifecycle, sweeping
-from tinybox.container.records import host, id_ranges, naming, state
+from tinybox.container.records import home_ranges, host, id_ranges, naming, state
 from tinybox.doctor import network_leftovers
 from tinybox.doctor.finding import NOTE, OK, Finding, is_root
 from tinybox.errors import Reported
@@ -164,6 +164,15 @@ def _reclaim(_paths: Paths, _names: list[str]) -> None:
         register.reclaim()
 
 
+def _home_ids(paths: Paths) -> list[str]:
+    """Return the ranges of ids of this user's home (--userns auto) whose container is gone."""
+    return home_ranges.unused(paths)
+
+
+def _release_home_ids(paths: Paths, _: list[str]) -> None:
+    home_ranges.sweep(paths)
+
+
 def _unpacked(paths: Paths) -> list[str]:
     """Return the directories of imports that no process locks any more."""
     folder = f"{paths.root}/tmp"
@@ -182,6 +191,7 @@ KINDS: dict[str, tuple[Callable[[Paths], list[str]], Callable[[Paths, list[str]]
     "unfinished containers": (_unfinished, _delete),
     "names without a container": (_only_names, _release),
     "id ranges without a container": (_id_ranges, _reclaim),
+    "ids of the home without a container": (_home_ids, _release_home_ids),
     "empty control groups": (_groups, _remove_groups),
     "unfinished imports": (_unpacked, _sweep_imports),
     "addresses of dead boxes": (network_leftovers.leases, network_leftovers.free),

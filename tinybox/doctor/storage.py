@@ -6,10 +6,11 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from tinybox.doctor.finding import OK, PROBLEM, Finding, is_root, text, tried
+from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding, is_root, text, tried
 from tinybox.errors import HostError
 from tinybox.isolation import mounts, overlay
 from tinybox.linux import proc, process, user_namespaces
+from tinybox.linux.filesystem import overlay_marks, overlay_refusal
 from tinybox.linux.filesystem.locks import lock_file
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def propagation(_: Paths) -> Finding:
 
 def overlayfs(paths: Paths) -> Finding:
     """Try to mount an overlay with its upper directory in the store, in a mount namespace that ends at once."""
+    if overlay_marks.refused:
+        found = f"refused in {paths.root} ({overlay_refusal.reason(paths.root)}): {overlay_refusal.in_place_of_it()}"
+        return Finding("overlayfs", NOTE, found, "a store on ext4, xfs, btrfs or tmpfs is faster: TINYBOX_ROOT")
     if not is_root():
         known = "overlay" in text("/proc/filesystems").split()
         return Finding("overlayfs", OK, "in /proc/filesystems" if known else "not loaded yet; only root can try")

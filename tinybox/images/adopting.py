@@ -18,8 +18,9 @@ from tinybox.images.archives.members import members
 from tinybox.images.archives.metadata import XATTR, set_attribute_if_possible
 from tinybox.images.intake import LAYER
 from tinybox.images.original import Recorder
+from tinybox.linux.filesystem import overlay_marks
 from tinybox.linux.filesystem.files import open_straight
-from tinybox.linux.filesystem.overlay_marks import USER_OPAQUE
+from tinybox.linux.filesystem.overlay_marks import USER_OPAQUE, is_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -95,9 +96,14 @@ class _Archive:
                 self._unwanted.append(name)
                 continue
             self.count += 1
-            notes = (key for key in member.header.pax_headers if "overlay." in key and key != self._mark)
+            notes = (
+                key
+                for key in member.header.pax_headers
+                if is_note(key) and (key != self._mark or overlay_marks.refused)
+            )
             self._notes += [(name, key.removeprefix(XATTR)) for key in notes]
-            self._opaque += [name] if member.header.pax_headers.get(self._mark) == "y" else []
+            is_opaque = not overlay_marks.refused and member.header.pax_headers.get(self._mark) == "y"
+            self._opaque += [name] if is_opaque else []
             yield member
 
     def _omit(self, name: str) -> None:

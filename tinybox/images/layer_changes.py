@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinybox.errors import ImageError
 from tinybox.images.same_content import has_same_content
 from tinybox.linux.filesystem.files import LONGEST_PATH, Descent
-from tinybox.linux.filesystem.overlay_marks import has_mark, has_origin, is_whiteout, opaque_of_layers
+from tinybox.linux.filesystem.overlay_marks import has_mark, has_origin, infos, is_whiteout, opaque_of_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     Children = dict[str, "Node"]
     Facts = tuple[int, int, int, int, int, int]
@@ -169,7 +169,7 @@ class _Layer:
             node.children = {}
         is_hiding = former is not node.children
         found = []
-        for name, info in _infos(fd):
+        for name, info in infos(fd):
             place = f"{path}/{name}"
             if len(place) > LONGEST_PATH:
                 cause = f"a path in it is longer than {LONGEST_PATH} bytes; it cannot be listed"
@@ -251,12 +251,3 @@ class _Layer:
 
 def _children(node: Node) -> Children:
     return node.children if node.children is not None else {}
-
-
-def _infos(fd: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the files of an open directory; those that a running container removes meanwhile are passed over."""
-    for name in os.listdir(fd):
-        try:
-            yield name, os.stat(name, dir_fd=fd, follow_symlinks=False)
-        except FileNotFoundError:
-            continue

@@ -11,7 +11,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.linux.filesystem.files import open_straight
-from tinybox.linux.filesystem.overlay_marks import has_mark, is_whiteout, opaque_of_layers
+from tinybox.linux.filesystem.overlay_marks import has_mark, is_whiteout, mark_beside, opaque_of_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,6 +75,8 @@ def _versions(top: int, number: int, path: bytes, source: Source) -> Iterator[Ve
         try:
             fd = open_straight(top, place or b".")
         except FileNotFoundError:
+            if _is_hidden(top, place):
+                yield Version(number, DELETED if length == len(parts) else HIDES, None, shown)
             return
         try:
             info, is_last = os.fstat(fd), length == len(parts)
@@ -91,6 +93,16 @@ def _versions(top: int, number: int, path: bytes, source: Source) -> Iterator[Ve
                 return
         finally:
             os.close(fd)
+
+
+def _is_hidden(top: int, path: bytes) -> bool:
+    mark = mark_beside(path)
+    try:
+        if mark is not None:
+            os.close(open_straight(top, mark))
+    except FileNotFoundError:
+        return False
+    return mark is not None
 
 
 def _is_opaque(top: int, path: bytes, mark: str) -> bool:

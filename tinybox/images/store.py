@@ -39,7 +39,7 @@ MOUNTED = "tinybox.mounted-image."  # and there, before the id of an image that 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # OCI has Go's names of machines
 KEY_LENGTH = 16  # hex digits of a layer's digest in its path
 DIRECTORIES = {"": 0o711, "images": 0o755, "names": 0o755}
-DIRECTORIES |= dict.fromkeys(("layers", "blobs", "manifests", "tmp", "locks"), 0o700)
+DIRECTORIES |= dict.fromkeys(("tmp", "layers", "blobs", "manifests", "locks"), 0o700)
 
 # The shape of an image's record; for "*" and "!" see quick_json.misfit. Every new record is checked with it.
 LAYERED: Shape = {"rootfs!": {"type": str, "diff_ids!": [str]}}
@@ -235,11 +235,12 @@ class Store:
             for name, mode in DIRECTORIES.items():
                 path = f"{self.root}/{name}".rstrip("/")
                 if not os.path.isdir(path):
-                    from tinybox.linux.filesystem import ownership
+                    from tinybox.linux.filesystem import overlay_refusal, ownership
 
-                    os.makedirs(path, mode, exist_ok=True)
+                    bit = overlay_refusal.examine(self.root) if name == "layers" else 0
+                    os.makedirs(path, mode | bit, exist_ok=True)
                     ownership.check(path)  # another user may have made it first, in a directory such as /var/tmp
-                    os.chmod(path, mode)  # with any umask
+                    os.chmod(path, mode | bit)  # with any umask
         except OSError as error:
             cure = "run as root, or choose another directory with --root"
             raise HostError(f"store {self.root}", f"cannot be made: {error.strerror}", cure) from error

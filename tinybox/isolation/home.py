@@ -58,6 +58,18 @@ def id_map(own: int, given: Sequence[Range]) -> list[str]:
     return words
 
 
+def given(uid: int) -> tuple[int, int]:
+    """Return how many ids /etc/subuid and /etc/subgid give the user *uid*; subuid(5)."""
+    import pwd
+
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return 0, 0
+    uids, gids = (ranges(_text(f"/etc/{table}"), name, uid) for table in ("subuid", "subgid"))
+    return sum(count for _, count in uids), sum(count for _, count in gids)
+
+
 def enter(folder: str) -> str:
     """Join the home of this user, or make it; then take a mount namespace for this process alone; see setns(2).
 

@@ -25,9 +25,47 @@ if TYPE_CHECKING:
         size: int
 
 
+NOBODY = 65534  # what a box sees for an id that is not in its map: overflowuid in proc_sys_kernel(5)
+
+
 def text(mappings: Sequence[IDMapping]) -> bytes:
     """Return *mappings* in the format of uid_map and gid_map; see user_namespaces(7)."""
     return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings).encode()
+
+
+def keep_id(number: int, count: int) -> list[IDMapping]:
+    """Return the map in which id 0 of the home is *number*, and the *count* others fill the places around it.
+
+    So the ids below *number* are one higher in the home, and those above it are the same: podman's ``keep-id``.
+    """
+    below = min(number, count)
+    rows = [(0, 1, below), (number, 0, 1), (number + 1, number + 1, count - below)]
+    return [{"containerID": inside, "hostID": outer, "size": size} for inside, outer, size in rows if size]
+
+
+def shifted(first: int, size: int, forced: Sequence[IDMapping] = ()) -> list[IDMapping]:
+    """Return the map of the ids 0 up to *size* to those from *first* on, except where *forced* has another one."""
+    spans, start = list[tuple[int, int]](), 0
+    for entry in sorted(forced, key=lambda entry: entry["containerID"]):
+        spans.append((start, min(entry["containerID"], size)))
+        start = max(start, entry["containerID"] + entry["size"])
+    spans.append((start, size))
+    found: list[IDMapping] = [
+        {"containerID": inside, "hostID": first + inside, "size": end - inside} for inside, end in spans if end > inside
+    ]
+    return [*found, *forced]
+
+
+def outer(mappings: Sequence[IDMapping], number: int) -> int:
+    """Return the id outside for the id *number* of a box with these *mappings*; -1: the box has no such id."""
+    return next((m["hostID"] + number - m["containerID"] for m in mappings
+                 if 0 <= number - m["containerID"] < m["size"]), -1)  # fmt: skip
+
+
+def inner(mappings: Sequence[IDMapping], number: int) -> int:
+    """Return the id in a box with these *mappings* for the id *number* outside, as `outer`, or that of nobody."""
+    return next((m["containerID"] + number - m["hostID"] for m in mappings if 0 <= number - m["hostID"] < m["size"]),
+                NOBODY)  # fmt: skip
 
 
 def write_maps(pid: int, uids: Sequence[IDMapping], gids: Sequence[IDMapping]) -> None:

@@ -13,7 +13,7 @@ import stat
 
 from tinybox.isolation.overlay import stack
 from tinybox.linux.filesystem import files
-from tinybox.linux.filesystem.overlay_marks import has_mark, is_whiteout, opaque_of_layers
+from tinybox.linux.filesystem.overlay_marks import has_mark, infos, is_whiteout, mark_beside, opaque_of_layers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,16 +68,19 @@ class Merged:
 
     def stat(self, path: bytes) -> os.stat_result | None:
         """Return the stat of *path*, a result of `resolve`; None if there is no such file."""
-        folder, _, _ = path.rpartition(b"/")
+        return self.seen(self.levels(path.rpartition(b"/")[0]), path)
+
+    def levels(self, path: bytes) -> list[int]:
+        """Return the layers that the directory *path*, a result of `resolve`, comes from; see `inside`."""
         levels, above = self.root, b""
-        for name in folder.split(b"/") if folder else ():
+        for name in path.split(b"/") if path else ():
             above = above + b"/" + name if above else name
             levels = self.inside(levels, above)
-        return self.seen(levels, path)
+        return levels
 
     def seen(self, levels: Sequence[int], path: bytes) -> os.stat_result | None:
         """Return the stat of *path* in a directory that comes from *levels*; None: it is missing, or whited out."""
-        fd = _top(levels, path)
+        fd = top_of(levels, path)
         if fd is None:
             return None
         try:
@@ -95,6 +98,8 @@ class Merged:
         for level in levels:
             fd = opened(level, path)
             if fd is None:
+                if is_hidden(level, path):
+                    break
                 continue
             try:
                 if not stat.S_ISDIR(os.fstat(fd).st_mode):
@@ -114,9 +119,8 @@ class Merged:
             if fd is None:
                 continue
             try:
-                for name in os.listdir(fd):
-                    if name not in found:
-                        found[name] = not is_whiteout(os.stat(name, dir_fd=fd, follow_symlinks=False))
+                for name, info in infos(fd):
+                    found.setdefault(name, not is_whiteout(info))
             finally:
                 os.close(fd)
         return {name for name, is_there in found.items() if is_there}
@@ -163,11 +167,23 @@ def opened(layer: int, path: bytes, flags: int = os.O_PATH) -> int | None:
         return None
 
 
-def _top(levels: Sequence[int], path: bytes) -> int | None:
+def is_hidden(layer: int, path: bytes) -> bool:
+    """Return whether one layer hides the file *path*, which it does not have, by a mark that is a name."""
+    mark = mark_beside(path)
+    fd = opened(layer, mark) if mark is not None else None
+    if fd is None:
+        return False
+    os.close(fd)
+    return True
+
+
+def top_of(levels: Sequence[int], path: bytes) -> int | None:
     """Open *path* in the top one of *levels* that has it; None: there is none, or it is a whiteout."""
     for level in levels:
         fd = opened(level, path)
         if fd is None:
+            if is_hidden(level, path):
+                return None
             continue
         if is_whiteout(os.fstat(fd)):
             os.close(fd)
@@ -177,7 +193,7 @@ def _top(levels: Sequence[int], path: bytes) -> int | None:
 
 
 def _there(levels: Sequence[int], path: bytes) -> int:
-    fd = _top(levels, path)
+    fd = top_of(levels, path)
     if fd is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     return fd

@@ -78,8 +78,8 @@ def join(kind: str, where: str) -> None:
 def enter_cgroup_namespace() -> None:
     """Make a cgroup namespace, whose roots are this process's present control groups; see cgroup_namespaces(7).
 
-    clone3(2) is not asked to make it: the child starts in its v2 group, but is moved into its groups of version 1 only
-    later, and a namespace made by clone3(2) would show the host's path of those. See docs/adr/0007.
+    clone3(2) is not asked to make it: the child starts in its v2 group, but joins its groups of version 1 only later,
+    and a namespace made by clone3(2) would show the host's path of those. See docs/adr/0007.
     """
     process.unshare(process.CLONE_NEWCGROUP)
 

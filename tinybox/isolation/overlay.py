@@ -12,7 +12,7 @@ import os
 
 from tinybox.errors import HostError, SyscallError
 from tinybox.linux import mount, user_namespaces
-from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem import files, overlay_marks
 from tinybox.linux.filesystem.overlay_marks import USER_OPAQUE, has_mark, opaque_of_layers
 
 TYPE_CHECKING = False
@@ -66,13 +66,19 @@ def mount_overlay(
     end does not wait until all data of the disk under *upper* is written. So a crash of the host may lose its files.
 
     It uses mount(2), because fsconfig(2) accepts at most 255 bytes for a value, and ``lowerdir`` names every layer.
-    HostError: the options are too long, or the store is on a file system that cannot have an upper directory.
+    HostError: the options are too long, or the store is on a file system that cannot have an upper directory. If that
+    is known, fuse-overlayfs serves the overlay, see fuse_overlay.py.
     """
+    if overlay_marks.refused:
+        from tinybox.isolation import fuse_overlay
+
+        fuse_overlay.mount(layers, upper, work, target)
+        return
     try:
         if not (volatile and _is_mounted_volatile(layers, upper, work, target, userns=userns)):
             _mount(layers, target, lambda paths: data(paths, upper, work, userns=userns))
     except SyscallError as error:
-        cure = "put the store on ext4, xfs, btrfs or tmpfs: --root DIR or TINYBOX_ROOT"
+        cure = "make a new store: it will use fuse-overlayfs; or on ext4, xfs, btrfs or tmpfs: --root or TINYBOX_ROOT"
         raise HostError(f"overlay on {os.path.dirname(upper)}", str(error), cure) from error
 
 

@@ -13,7 +13,7 @@ import stat
 from tinybox.errors import TinyboxError
 from tinybox.isolation.merged import Merged, opened
 from tinybox.linux.filesystem import files
-from tinybox.linux.filesystem.overlay_marks import has_mark, is_whiteout
+from tinybox.linux.filesystem.overlay_marks import has_mark, infos, is_whiteout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class _Level:
         if fd is not None:  # it may have been removed since its name was read
             try:
                 self.hidden = hidden or has_mark(f"/proc/self/fd/{fd}", mark)  # this directory of the layers is hidden
-                self.here = dict(_infos(fd))
+                self.here = dict(infos(fd))
             finally:
                 os.close(fd)
         gone = image.names(below, where) if self.hidden else set()
@@ -99,21 +99,13 @@ def _kind(info: os.stat_result | None, under: os.stat_result | None) -> str:
         return "" if under is None else "D"
     if under is None:
         return "A"
-    return "" if _compared(info) == _compared(under) else "C"
+    return "" if compared(info) == compared(under) else "C"
 
 
-def _compared(info: os.stat_result) -> tuple[int, ...]:
+def compared(info: os.stat_result) -> tuple[int, ...]:
     """Return the fields that differ after a change; without the time and size of a directory.
 
     These two change with every entry of the directory.
     """
     content = () if stat.S_ISDIR(info.st_mode) else (info.st_size, info.st_mtime_ns)
     return (info.st_mode, info.st_uid, info.st_gid, info.st_rdev, *content)
-
-
-def _infos(fd: int) -> Iterator[tuple[str, os.stat_result]]:
-    for name in os.listdir(fd):
-        try:
-            yield name, os.stat(name, dir_fd=fd, follow_symlinks=False)
-        except FileNotFoundError:
-            continue

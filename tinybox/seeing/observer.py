@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 READY = "ready"  # the step at which the box is complete and waits
 # Steps of the parent that change the child's state, and the sections of the state that they change.
 OF_CHILD = {
-    "join-cgroup": ("cgroups",),
     "network": ("links",),
     "net-devices": ("links",),
     "inherited": ("limits",),
@@ -218,6 +217,7 @@ class Observer:
         """Emit the state of the child before its first step."""
         child = self.lanes[CHILD]
         child.state = snapshot.take(child.pid)
+        child.open = {(CHILD, fd): path for (who, fd), path in self.lanes[PARENT].open.items() if who == PARENT}
         inside = child.state["process"].get("pid", "").split(" ")[-1]
         self.emit("born", pid={"host": child.pid, "box": int(inside or 0)}, state=child.state)
 

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from tinybox.container.records.spec_types import Spec
 
 KINDS = ("mount", "pid", "network", "ipc", "uts", "cgroup")
-HIERARCHIES = Hierarchies("/sys/fs/cgroup", ["cpu", "io", "memory", "pids", "cpuset"], {})
+CONTROLLERS = ["cpu", "io", "memory", "pids", "cpuset"]  # of version 2; one of version 1, as some hosts have it:
+HIERARCHIES = Hierarchies("/sys/fs/cgroup", CONTROLLERS, {"net_cls": "/sys/fs/cgroup/net_cls"})
 HERE = Host((6, 1), HIERARCHIES, list(capabilities.DEFAULT), (0, 0, 0))
 WITHOUT_ROOT = Host((6, 1), NONE, list(capabilities.DEFAULT), rootless=True)
+REFUSING = Host((6, 1), NONE, list(capabilities.DEFAULT), rootless=True, refuses_overlay=True)
 CGROUP = Cgroup("tinybox/example", HIERARCHIES)
 
 _PROCESS = {
@@ -125,6 +127,11 @@ def plans() -> Iterator[Plan]:
     yield _labelled()
     without = {"namespaces": _new(*KINDS), "resources": {}}
     yield _planned(_whole(annotations={**_ANNOTATIONS, **_NETWORKS}, linux=without), here=WITHOUT_ROOT)
+    yield _planned(_whole(linux=without), here=REFUSING)
+    maps = {"uids": _USERS, "gids": _USERS}
+    nested = {**without, "namespaces": _new("user", *KINDS), "uidMappings": _USERS, "gidMappings": _USERS}
+    inside = {**_ANNOTATIONS, spec.ID_MAPS: quick_json.dumps(maps)}
+    yield _planned(_whole(annotations=inside, linux=nested), here=WITHOUT_ROOT)
 
 
 def _planned(

@@ -124,7 +124,6 @@ REFUSED = [
     ("run --pid container:box busybox true", 125, "--pid container:box: without a control group"),
     ("run --device-cgroup-rule c*1:3*r busybox true", 125, "only root may load the device filter"),
     ("run --userns private busybox true", 125, "--userns private"),
-    ("run --userns keep-id busybox true", 125, "--userns keep-id: this mode is podman's"),
     ("run --device /dev/null:/dev/other:r busybox true", 125, "--device /dev/other: r: only root may load"),
     ("pause box", 1, "no control group"),
     ("update -m 32m box", 1, "no limit would hold"),

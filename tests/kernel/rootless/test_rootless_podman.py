@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.student import Student, student
+from tests.support.student import ID, Student, student
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +80,37 @@ def test_podman_without_root_runs_on_tinybox(podman: Podman) -> None:
     assert results[0] == results[1]
     assert [status for _, status, _ in results[0]].count(0) == len(CHECKS) - 1  # the control: the checks work with runc
     assert (podman.student.live / "tinybox-oci").is_dir()
+
+
+WORDS = ("host", "keep-id", "keep-id:uid=7,gid=9", "keep-id:uid=70000", "nomap", "auto", "auto:size=3000")
+USERS = ((), ("-u", "0"), ("-u", "5:6"))
+LOOK = """
+id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map; pwd
+touch /s/file 2>/dev/null && stat -c %u:%g /s/file
+stat -c %u:%g / /s /bin/busybox /etc/passwd /etc/hosts
+"""
+NAMED = (
+    'echo "$HOME"; tail -n 1 /etc/passwd'  # with --user, podman adds a line for any number, and sets no HOME of root
+)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_podmans_words_for_user_namespaces_mean_the_same(podman: Podman, word: str) -> None:
+    """Maps, user, home, owners of the image's files and of a volume's are as with podman."""
+    student, folder = podman.student, podman.student.home / "beside"
+    ours: list[tuple[str, list[tuple[int, int]]]] = []
+    theirs: list[tuple[str, list[tuple[int, int]]]] = []
+    for user in USERS:
+        for call, first, seen in ((podman, (f"--runtime={RUNC}",), theirs), (student, (), ours)):
+            folder.mkdir()
+            os.chown(folder, ID, ID)
+            words = ("run", "--rm", "--network=none", f"--userns={word}", *user, "-v", f"{folder}:/s", "busybox")
+            out = call(*first, *words, "sh", "-c", LOOK + NAMED * (not user)).stdout
+            seen.append((out, [(each.lstat().st_uid, each.lstat().st_gid) for each in folder.iterdir()]))
+            shutil.rmtree(folder)
+    assert ours == theirs
+    assert theirs[0][0].count("\n") > 10  # the control: the boxes ran, and the users differ
+    assert len({out.split()[0] for out, _ in theirs}) == (3 if word.startswith("keep-id") else 2)
 
 
 def shown(output: str) -> str:

@@ -65,13 +65,13 @@ def test_a_lease_delays_neither_readers_nor_writers(file: Path) -> None:
         with pytest.raises(UnfitFileError, match=f"{file}: a process holds a lease on it"):
             etc.read(str(file))
         with pytest.raises(UnfitFileError, match="lease"):
-            etc.put(str(file), "new\n")
+            etc.change(str(file), lambda _: "new\n", 1 << 20)
     with leased(file, fcntl.F_RDLCK):
         assert etc.read(str(file)) == "127.0.0.1\tlocalhost\n"
         with pytest.raises(UnfitFileError, match="lease"):
-            etc.put(str(file), "new\n")
+            etc.change(str(file), lambda _: "new\n", 1 << 20)
     assert time.monotonic() - begun < SOON
-    etc.put(str(file), "new\n")
+    etc.change(str(file), lambda _: "new\n", 1 << 20)
     assert etc.read(str(file)) == "new\n"
 
 

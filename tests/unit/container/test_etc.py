@@ -56,11 +56,11 @@ def test_options_take_the_place_of_the_host_s(known: dict[str, list[str]], line:
 
 def test_the_block_keeps_its_place() -> None:
     """Lines of the box before and after tinybox's block stay; the block is replaced, or removed without a trace."""
-    first = hosts_file.placed("127.0.0.1\tlocalhost\n", ["10.5.0.2\tweb"])
+    first = hosts_file.placed("127.0.0.1\tlocalhost\n", "10.5.0.2\tweb\n")
     assert first == f"127.0.0.1\tlocalhost\n{hosts_file.BEGIN}\n10.5.0.2\tweb\n{hosts_file.END}\n"
-    changed = hosts_file.placed(first + "1.2.3.4\tmine\n", ["10.5.0.3\tdb"])
+    changed = hosts_file.placed(first + "1.2.3.4\tmine\n", "10.5.0.3\tdb\n")
     assert changed == f"127.0.0.1\tlocalhost\n{hosts_file.BEGIN}\n10.5.0.3\tdb\n{hosts_file.END}\n1.2.3.4\tmine\n"
-    assert hosts_file.placed(changed, []) == "127.0.0.1\tlocalhost\n1.2.3.4\tmine\n"
+    assert hosts_file.placed(changed, "") == "127.0.0.1\tlocalhost\n1.2.3.4\tmine\n"
 
 
 @pytest.mark.parametrize(
@@ -68,23 +68,32 @@ def test_the_block_keeps_its_place() -> None:
 )
 def test_a_damaged_file_gets_its_block(text: str) -> None:
     """A file that a box has damaged gets its block nevertheless, once."""
-    twice = hosts_file.placed(hosts_file.placed(text, ["1.1.1.1\ta"]), ["2.2.2.2\tb"])
+    twice = hosts_file.placed(hosts_file.placed(text, "1.1.1.1\ta\n"), "2.2.2.2\tb\n")
     assert twice.count("2.2.2.2\tb\n") == 1
     assert "1.1.1.1" not in twice
 
 
 def test_a_file_is_written_in_place(tmp_path: Path) -> None:
-    """The inode stays, because it is mounted; shorter text leaves nothing behind; all users may read it."""
+    """The inode stays, because it is mounted; shorter text leaves nothing behind; text of any length is read."""
     path = tmp_path / "hosts"
-    path.write_text("a long text\n")
-    path.chmod(0o600)
-    before = path.stat().st_ino
-    former = os.umask(0o077)
-    try:
-        etc.put(str(path), "short\n")
-    finally:
-        os.umask(former)
-    assert (path.read_text(), path.stat().st_ino, path.stat().st_mode & 0o777) == ("short\n", before, 0o644)
+    for former in ("a long text\n", "0123456789abcde\n" * (3 << 12), "0123456789abcde\n" * (3 << 12) + "rest"):
+        path.write_text(former)
+        before = path.stat().st_ino
+        etc.change(str(path), {former: "short\n"}.__getitem__, 1 << 20)
+        assert (path.read_text(), path.stat().st_ino) == ("short\n", before)
+
+
+def test_a_file_that_need_not_change_is_not_written(tmp_path: Path) -> None:
+    """Its time stays; so does that of a file which is too large, and one that is missing is not made."""
+    path = tmp_path / "hosts"
+    path.write_text("text\n")
+    os.utime(path, ns=(1, 1))
+    etc.change(str(path), lambda text: text, 1 << 20)
+    etc.change(str(path), lambda _: "new", len("text\n"))
+    etc.change(str(tmp_path / "none"), lambda _: "new", 1 << 20)
+    assert (path.read_text(), path.stat().st_mtime_ns, os.listdir(tmp_path)) == ("text\n", 1, ["hosts"])
+    etc.change(str(path), lambda _: "new", 1 << 20)  # the control
+    assert (path.read_text(), path.stat().st_mtime_ns != 1) == ("new", True)
 
 
 @pytest.mark.parametrize(

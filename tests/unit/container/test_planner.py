@@ -115,6 +115,22 @@ def test_the_upper_directory_stays_readable_as_a_layer() -> None:
     assert overlay.data(["/a"], "/u", "/w", userns=False).endswith(",redirect_dir=nofollow,metacopy=off")
 
 
+def test_where_overlays_are_refused_a_process_serves_the_root(handles: Handles) -> None:
+    """It is started before the child is made; a copy needs none; a user namespace of the box's own is an error."""
+    here = host.Host((6, 1), V2, capabilities.DEFAULT, (0, 0, 0), refuses_overlay=True)
+    plan = planned(SPEC, handles, here)
+    outside = names(plan.parent)
+    assert outside.index("serve-root") < outside.index("clone")
+    assert next(step.manual for step in plan.child if step.name == "root") == "move_mount(2)"
+    assert "serve-root" not in names(planned(SPEC, handles).parent)
+    copied = planned(changed(annotations={spec.COPIED: "true"}), handles, here)
+    assert "serve-root" not in names(copied.parent)
+    assert next(step.says for step in copied.child if step.name == "root").startswith("Make the copy")
+    kinds = [*SPEC["linux"]["namespaces"], {"type": "user"}]
+    with pytest.raises(HostError, match="--userns private: the file system of the store refuses overlays"):
+        planned(changed(linux={"namespaces": kinds}), handles, here)
+
+
 def test_a_layer_that_is_listed_twice_is_stacked_once() -> None:
     """Overlayfs refuses a directory that is twice in its stack; the upper one of the two hides the lower one."""
     assert overlay.stack(["/a", "/b", "/a", "/c"]) == ["/b", "/a", "/c"]
@@ -221,5 +237,6 @@ def test_what_can_be_undone_says_so() -> None:
                 told[step.name] = step.undo_says
     assert told.keys() == {
         *("ports", "addresses", "cgroup", "clone", "outer", "share-root", "net-devices", "resctrl", "volume/data"),
+        "serve-root",
     }
     assert told["cgroup"] == "SIGKILL for every process in it, then rmdir(2)"

@@ -77,8 +77,6 @@ def plan(restoration: Restoration) -> Plan:
         *streams.pipes(task),
         Step("criu", "Make a socket to criu, and open what the processes inherit", "criu(8)", restoration.prepare),
         clone.undone_by(undone, lambda: spawn.kill(handles)),
-        Step("join-cgroup", "Put the child into the control groups that clone3 could not reach", "cgroups(7)",
-             spawn.join_cgroup, task.cgroup, handles),
         *connect,
         Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, handles),
         Step("await-criu", "Wait until the child has become criu", "pipe(7)", restoration.await_criu),
@@ -112,8 +110,8 @@ def _inside(restoration: Restoration) -> list[Step]:
         Step("die-with-parent", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent,
              signal.SIGKILL),
         Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
-        Step("wait", "Wait until the parent has made links and control groups", "pipe(7)", child.wait_for_parent,
-             handles),
+        Step("wait", "Wait until the parent has made the links", "pipe(7)", child.wait_for_parent, handles),
+        *cgroups.join_group(task),
     ]  # fmt: skip
     if "network" in task.joined:
         steps.append(joining.join(task, "network"))

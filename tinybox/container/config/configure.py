@@ -13,6 +13,7 @@ from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import capabilities
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import overlay_marks
 from tinybox.text_values import truth
 
 TYPE_CHECKING = False
@@ -48,6 +49,12 @@ def configure(request: Request) -> Spec:
         for key in filter(options.get, ("hostname", "domainname")):
             raise UsageError(f"--{key} {options[key]}", f"conflicts with --uts {request.modes['uts']}")
     put_fields(config, options)
+    if request.podman_users is not None and request.home_ids is not None:
+        from tinybox.container.config import podman_users
+
+        spec.set_id_maps(
+            config, podman_users.annotation(request.podman_users, request.home_ids, request.image.layers, request.user)
+        )
     if any(map(options.get, _AS_WRITTEN)) or any(map(request.image.config.get, ("User", "Volumes"))):
         from tinybox.container.config import asked
 
@@ -173,6 +180,7 @@ def _annotations(request: Request) -> dict[str, str]:
         spec.INIT: mode,
         spec.STOP_SIGNAL: stop_signal,
     }
+    annotations |= _storage() if overlay_marks.refused else {}
     if first := entrypoint(request):
         annotations[spec.ENTRYPOINT] = str(len(first))
     if options.get("user"):
@@ -219,3 +227,10 @@ def _own_annotations(options: Options) -> dict[str, str]:
             raise UsageError(f"--annotation {text}", "is a name of tinybox's own", "begin it with another word")
         made[name] = value
     return made
+
+
+def _storage() -> dict[str, str]:
+    """Return the annotation of a box whose layers are copied: the kernel refuses an overlay, and FUSE has none."""
+    from tinybox.linux.filesystem import overlay_refusal
+
+    return {spec.COPIED: "true"} if overlay_refusal.fuse_missing()[0] else {}

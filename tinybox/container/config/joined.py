@@ -46,6 +46,14 @@ def note(paths: Paths, modes: Mapping[str, str], config: Spec) -> None:
         config["annotations"][spec.JOINED] = json.dumps(found)
 
 
+def note_users(paths: Paths, config: Spec) -> None:
+    """Give *config* the id maps of the container whose user namespace it joins, inside the home of a user."""
+    other: dict[str, str] = json.loads(config["annotations"].get(spec.JOINED) or "{}")
+    maps = spec.id_maps(spec.load(paths.bundle(other["user"])))
+    maps.pop("lines", None)
+    spec.set_id_maps(config, maps)
+
+
 def refresh(paths: Paths, config: Spec) -> Spec:
     """Return *config* with the present pids of the containers that it names; StateError: one of them does not run."""
     others: dict[str, str] = json.loads(config.get("annotations", {}).get(spec.JOINED) or "{}")

@@ -45,11 +45,19 @@ def linux(request: Request) -> Linux:
         "maskedPaths": [] if request.privileged or asked.open_paths else MASKED,
         "readonlyPaths": [] if request.privileged or asked.open_paths else READONLY,
     }
-    if private_users:
+    users = request.podman_users
+    if users is not None and request.home_ids is not None:
+        from tinybox.container.config import podman_users
+
+        wanted["uidMappings"], wanted["gidMappings"] = podman_users.maps(
+            users, request.home_ids, request.image.layers, request.user
+        )
+    elif private_users:
         from tinybox.isolation.allotment import FIRST, RANGE
 
         # The final range is chosen when the container gets its directory in the store; see id_ranges.py.
-        wanted["uidMappings"] = wanted["gidMappings"] = [{"containerID": 0, "hostID": FIRST, "size": RANGE}]
+        size = RANGE if users is None or users.size < 0 else users.size
+        wanted["uidMappings"] = wanted["gidMappings"] = [{"containerID": 0, "hostID": FIRST, "size": size}]
     sysctls = dict(
         option_values.pair("sysctl", text, "=", "write NAME=VALUE") for text in request.options.get("sysctl") or ()
     )
@@ -59,9 +67,6 @@ def linux(request: Request) -> Linux:
     if profile:
         wanted["seccomp"] = profile
     return wanted
-
-
-_OF_PODMAN = ("keep-id", "auto", "nomap")  # of --userns, see podman-run(1)
 
 
 def _namespaces(request: Request) -> list[Namespace]:
@@ -89,9 +94,9 @@ def _refuse_without_root(request: Request) -> None:
     if modes["pid"] != "private" and not request.host.hierarchies.roots():
         cause = "without a control group, only a pid namespace of its own ends all processes of a box"
         raise HostError(f"--pid {modes['pid']}", cause, "leave it out, or be root")
-    if modes["userns"] == "private":
-        cause = "this user has no other ids for it: the box is in the user's own user namespace already"
-        raise HostError("--userns private", cause, "leave it out")
+    if modes["userns"] == "private" and request.home_ids is None:
+        cause = "the box is in the user's own user namespace already, and a second one needs a part of these ids"
+        raise HostError("--userns private", cause, "leave it out, or say which: auto, keep-id or nomap")
 
 
 def _refuse_device_rules(request: Request, nodes: list[tuple[Device, str]]) -> None:
@@ -103,10 +108,8 @@ def _refuse_device_rules(request: Request, nodes: list[tuple[Device, str]]) -> N
 
 
 def _refuse_mode(key: str, mode: str) -> None:
-    if key == "userns" and mode.partition(":")[0] in _OF_PODMAN:
-        cause = "this mode is podman's: tinybox maps the ids of a whole home, or those of one box with `private`"
-        raise UsageError(f"--userns {mode}", cause, "leave it out: without root, id 0 of the box is the user outside")
     cure = "private, shareable, none, host or container:NAME" if key == "ipc" else "private, host or container:NAME"
+    cure = f"{cure.replace(' or', ',')}, auto, keep-id or nomap" if key == "userns" else cure
     raise UsageError(f"--{key} {mode}", "is not a mode of this namespace", cure)
 
 

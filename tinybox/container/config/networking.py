@@ -152,7 +152,7 @@ def etc(request: Request) -> list[Mount]:
     other = request.modes["network"].partition("container:")[2]
     pid = request.find_joined(other) if other else None
     # The mounts of a box in a user namespace are idmapped, which cannot be done twice
-    maps = request.modes["userns"] != "host" and not (other and users(f"container:{other}", request.find_pid) != "host")
+    maps = request.maps_mounts and not (other and users(f"container:{other}", request.find_pid) != "host")
     options = ["rbind", "rprivate", *(["idmap"] * maps)]
     made: list[Mount] = []
     for path, name in ETC.items():

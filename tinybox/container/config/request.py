@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.config.options import Options
+    from tinybox.container.config.podman_users import PodmanUsers
     from tinybox.container.network.definitions import Network
     from tinybox.container.records.host import Host
     from tinybox.container.records.spec_types import Mount
+    from tinybox.isolation.home_ids import HomeIds
 
 NAMESPACES = {"uts": "uts", "pid": "pid", "ipc": "ipc", "network": "network", "cgroupns": "cgroup", "userns": "user"}
 DEFAULT_MODES = {"userns": "host"}
@@ -58,9 +60,35 @@ class Request:
         if self.modes["ipc"] == "shareable":  # docker's word for a private one that other boxes may join; all are here
             self.modes["ipc"] = "private"
         self.modes["userns"] = users(self.modes["userns"], find_pid)
-        self.user, self.home = user_option.resolve(options.get("user") or image.config.get("User") or "0", image.layers)
-        if options.get("group_add"):
-            user_option.add_groups(self.user, options["group_add"], image.layers)
+        self.podman_users: PodmanUsers | None = None  # podman's word for --userns, and the ids that the user has
+        self.home_ids: HomeIds | None = None
+        own, groups = self._use_podmans_word()
+        self.user, self.home = user_option.resolve(options.get("user") or image.config.get("User") or own, image.layers)
+        if groups := [*groups, *(options.get("group_add") or ())]:
+            user_option.add_groups(self.user, groups, image.layers)
+
+    @property
+    def maps_mounts(self) -> bool:
+        """Return whether mounts of the box are idmapped: only root of the host may do that; see mount_setattr(2)."""
+        return self.modes["userns"] != "host" and not self.host.rootless
+
+    def _use_podmans_word(self) -> tuple[str, list[str]]:
+        """Read podman's word for --userns, and make the mode ``private``; return the box's default user, and groups.
+
+        The user is root, or with ``keep-id`` the one who has called tinybox, whose group each user of the box has.
+        """
+        if self.modes["userns"].partition(":")[0] not in ("keep-id", "nomap", "auto"):
+            return "0", []
+        from tinybox.container.config import podman_users
+
+        self.podman_users = asked = podman_users.PodmanUsers(self.modes["userns"])
+        self.modes["userns"] = "private"
+        if not self.host.rootless:
+            podman_users.check_root(asked)
+            return "0", []
+        self.home_ids = podman_users.ids_of(asked)
+        uid, gid = podman_users.numbers(asked, self.home_ids)
+        return (f"{uid}:{gid}", [str(gid)]) if asked.word == "keep-id" else ("0", [])
 
 
 def users(mode: str, find_pid: Callable[[str], int]) -> str:

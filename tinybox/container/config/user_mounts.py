@@ -8,6 +8,7 @@ from tinybox.container.config import mount_option
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import overlay
+from tinybox.linux.filesystem import overlay_marks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def mounts(request: Request) -> list[Mount]:
         seen.add(entry["destination"])
         if entry["type"] == "volume":
             entry["source"] = request.volume(entry["source"], entry["destination"])
-            idmap = ["idmap"] * (request.modes["userns"] != "host")  # owners on disk are the same as inside
+            idmap = ["idmap"] * request.maps_mounts  # owners on disk are the same as inside
             entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *idmap, *entry["options"]]
         elif entry["type"] == "image":
             _mount_image(request, entry)
@@ -57,10 +58,13 @@ def mounts(request: Request) -> list[Mount]:
 def _mount_image(request: Request, entry: Mount) -> None:
     """Make *entry*, of --mount type=image, a mount of the image's layers; read-only, because they are the store's."""
     layers = overlay.stack(request.find_image(entry["source"]).layers)
-    if len(layers) == 1:
+    if len(layers) == 1 and (request.modes["userns"] == "host" or request.maps_mounts):
         entry |= {"type": "bind", "source": layers[0], "options": ["rbind", "rprivate", "ro"]}
-        entry["options"] += ["idmap"] * (request.modes["userns"] != "host")
+        entry["options"] += ["idmap"] * request.maps_mounts
         return
+    if overlay_marks.refused:
+        cause = "it has several layers, and the file system of the store refuses overlays"
+        raise UsageError(f"--mount type=image,source={entry['source']}", cause, "put the store on ext4, xfs or btrfs")
     if request.modes["userns"] != "host":
         cause = "root of a user namespace cannot open the layers of an image"
         raise UsageError(f"--mount type=image,source={entry['source']}", cause, "--userns host")

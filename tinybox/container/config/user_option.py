@@ -87,6 +87,18 @@ def home(uid: int, layers: Sequence[str]) -> str:
     return row[5] if row else "/"
 
 
+def numbers(layers: Sequence[str]) -> list[int]:
+    """Return the numbers of all users and groups in the image's /etc/passwd and /etc/group; passwd(5), group(5)."""
+    users, groups = _tables(layers, ("/etc/passwd", 7), ("/etc/group", 4))
+    return [*(int(number) for row in users for number in row[2:4]), *(int(row[2]) for row in groups)]
+
+
+def has_numbers(layers: Sequence[str], uid: int, gid: int) -> tuple[bool, bool]:
+    """Return whether the image's /etc/passwd has the user *uid*, and its /etc/group the group *gid*."""
+    users, groups = _tables(layers, ("/etc/passwd", 7), ("/etc/group", 4))
+    return _row(users, str(uid)) is not None, _row(groups, str(gid)) is not None
+
+
 def _group(option: str, text: str, name: str, groups: list[list[str]]) -> int:
     row = _row(groups, name)
     if row is None and not is_whole(name):

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.container import freezing
 from tinybox.container.config import user_option
-from tinybox.container.files import change_instructions as changes
-from tinybox.container.files import mount_placeholders, view
+from tinybox.container.files import change_instructions, mount_placeholders, upper, view
 from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import HostError, StateError, report
 from tinybox.images import intake
@@ -23,14 +22,14 @@ from tinybox.images.archives import layers
 from tinybox.images.archives.metadata import XATTR
 from tinybox.images.reference import parse
 from tinybox.images.store import Store
-from tinybox.isolation import overlay
+from tinybox.isolation import idmap, overlay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec_types import Spec
+    from tinybox.container.records.spec_types import IdMaps, Spec
 
     Told = Callable[[str], None]
 
@@ -52,20 +51,26 @@ def commit(paths: Paths, word: str, options: CommitOptions, *, pause: bool, told
     config = spec.load(paths.bundle(container))
     store = Store(paths.root)
     parent = store.record(config["annotations"][spec.IMAGE])
-    parent["config"] = changes.changed(_config(parent.get("config") or {}, config), options.changes)
+    parent["config"] = change_instructions.changed(_config(parent.get("config") or {}, config), options.changes)
     with intake.workspace(store) as work:
         packed = f"{work.path}/upper.tar"
-        upper, below = f"{paths.bundle(container)}/upper", config["annotations"].get(spec.LAYERS, "").split(":")
-        with held(paths, container, pause=pause):
+        below = config["annotations"].get(spec.LAYERS, "").split(":")
+        with held(paths, container, pause=pause), upper.of(paths, container, config) as changed:
             mark = overlay.opaque_mark(userns=spec.has_other_users(config))
-            made = mount_placeholders.made(upper, below, mark)
-            is_changed = layers.pack(upper, packed, f"{XATTR}{mark}", told, without=made)
+            made = mount_placeholders.made(changed, below, mark)
+            owner = _owner(spec.id_maps(config))
+            is_changed = layers.pack(changed, packed, f"{XATTR}{mark}", told, without=made, owner=owner)
         limit = os.path.getsize(packed)  # holes are zeros in it, which take no space in the store
         diff_id = intake.add_layer(work, packed, limit=limit).diff_id if is_changed else ""
         document = _document(parent, options, config["process"]["args"], diff_id)
         image_id = intake.put(store, work, document, [options.reference] if options.reference else [])
     events.emit(paths, container, "commit", imageID=f"sha256:{image_id}", comment=options.message)
     return image_id
+
+
+def _owner(maps: IdMaps) -> Callable[[int, int], tuple[int, int]] | None:
+    """Return how owners on disk become those inside of a box with these *maps*; None: they are the same."""
+    return (lambda uid, gid: (idmap.inner(maps["uids"], uid), idmap.inner(maps["gids"], gid))) if maps else None
 
 
 def _config(image: dict[str, Any], config: Spec) -> dict[str, Any]:

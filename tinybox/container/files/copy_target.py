@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from tinybox.errors import UsageError
 from tinybox.images.archives.members import members
 from tinybox.images.archives.metadata import XATTR
-from tinybox.images.archives.tree import REPLACED, Tree, parts_of
+from tinybox.images.archives.tree import Tree, parts_of
+from tinybox.images.archives.whiteouts import REPLACED
 from tinybox.linux.filesystem import files, inside
 from tinybox.linux.mount import AT_FDCWD
 

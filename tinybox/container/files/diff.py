@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.container.files import mount_placeholders
+from tinybox.container.files import mount_placeholders, upper
 from tinybox.container.records import naming, spec
 from tinybox.isolation import overlay, overlay_changes
 
@@ -18,11 +18,12 @@ def changes(paths: Paths, word: str) -> Iterator[tuple[str, str]]:
 
     Empty files and directories that only are mount points are left out. The path may contain anything.
     """
-    bundle = paths.bundle(naming.find(paths, word))
-    config = spec.load(bundle)
+    container = naming.find(paths, word)
+    config = spec.load(paths.bundle(container))
     layers = config.get("annotations", {}).get(spec.LAYERS, "").split(":")
     mark = overlay.opaque_mark(userns=spec.has_other_users(config))
-    placeholders = mount_placeholders.made(f"{bundle}/upper", layers, mark)
-    for kind, path in overlay_changes.changes(f"{bundle}/upper", layers, mark):
-        if path not in placeholders:
-            yield kind, path
+    with upper.of(paths, container, config) as changed:
+        placeholders = mount_placeholders.made(changed, layers, mark)
+        for kind, path in overlay_changes.changes(changed, layers, mark):
+            if path not in placeholders:
+                yield kind, path

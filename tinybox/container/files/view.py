@@ -114,9 +114,7 @@ def _enter(pid: int, mounted: bool) -> int:
     userns = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     try:
         if os.fstat(userns).st_ino != os.stat("/proc/self/ns/user").st_ino:
-            process.setns(userns, process.CLONE_NEWUSER)
-            idmap.become_root()
-            process.set_dumpable(False)
+            _become_root_of(userns)
     finally:
         os.close(userns)
     return root
@@ -125,13 +123,16 @@ def _enter(pid: int, mounted: bool) -> int:
 def _assemble(config: Spec, bundle: str, mounted: bool) -> int:
     """Mount the files of a container that does not run, in a new mount namespace; return an fd of their root.
 
-    No user namespace is entered: owners on disk are the same as inside.
+    A user namespace is entered only inside the home of a user without root: else owners on disk are those of inside.
     """
+    maps = spec.id_maps(config)
+    userns = idmap.user_namespace(maps["uids"], maps["gids"]) if maps else -1
     process.unshare(process.CLONE_NEWNS)
     mounts.make_private()
     root = os.path.join(bundle, config["root"]["path"])
-    layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
-    if layers:
+    annotations = config.get("annotations", {})
+    layers = [layer for layer in annotations.get(spec.LAYERS, "").split(":") if layer]
+    if layers and spec.COPIED not in annotations:
         upper, work = os.path.join(bundle, "upper"), os.path.join(bundle, "work")
         overlay.mount_overlay(layers, upper, work, root, userns=spec.has_other_users(config))
     else:
@@ -146,7 +147,18 @@ def _assemble(config: Spec, bundle: str, mounted: bool) -> int:
             _bind(root, entry["destination"], source, options)
     if config["root"].get("readonly"):
         mount.mount_setattr(mount.AT_FDCWD, os.fsencode(root), 0, attr_set=mount.MOUNT_ATTR_RDONLY)
-    return os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if maps:
+        _become_root_of(userns)
+        os.close(userns)
+    return fd
+
+
+def _become_root_of(userns: int) -> None:
+    """Enter the user namespace *userns* as its root; see setns(2)."""
+    process.setns(userns, process.CLONE_NEWUSER)
+    idmap.become_root()
+    process.set_dumpable(False)
 
 
 def _bind(root: str, destination: str, source: str, options: mounts.Options) -> None:

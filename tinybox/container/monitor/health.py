@@ -108,14 +108,14 @@ class Check:
     def _fork(self, writing: int) -> None:
         """Make the child in the box's control group of version 2; see CLONE_INTO_CGROUP in clone3(2).
 
-        The child joins the groups of version 1 itself, before all else. Joining such a group may take 20 ms, during
-        which the monitor must do other work.
+        The child joins the groups of version 1 itself, before all else: so the kernel does not wait, see
+        `Cgroup.enter`.
         """
         group = self.container.cgroup.open(beside=self.container.handles.pid)
         try:
             self.pid, self.pidfd = process.clone3(0, cgroup=group)
             if self.pid == 0:
-                self._be_the_check(writing, unified=group is None)
+                self._be_the_check(writing)
         finally:
             if group is not None:
                 os.close(group)
@@ -123,7 +123,7 @@ class Check:
     def _plan_next(self, watch: WaitLoop) -> None:
         watch.after(self.pause(), lambda: self.begin(watch))
 
-    def _be_the_check(self, writing: int, *, unified: bool) -> NoReturn:
+    def _be_the_check(self, writing: int) -> NoReturn:
         """Be the child: run the command with the pipe as its output, and exit with the command's status.
 
         After the timeout this process kills the command, and then itself. It must not be killed before the command: an
@@ -132,7 +132,7 @@ class Check:
         status = 1
         try:
             container = self.container
-            container.cgroup.join(os.getpid(), unified=unified)
+            container.cgroup.enter(container.cgroup.open_tasks())
             own_memory.set_title(b"tinybox:check", container.host.arguments)
             from tinybox.container import execute
             from tinybox.container.process import spawn

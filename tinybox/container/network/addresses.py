@@ -162,7 +162,7 @@ def _carry_out(of_network: dict[str, str], of_endpoint: dict[str, str], end: End
 def _choose_subnet(pool: Pool, network: Network) -> None:
     """Choose the subnet of ``bridge``: the first one that this host does not use; keep it while a box has a lease."""
     chosen = pool.link(_SUBNET)
-    if not chosen or not pool.leases():
+    if not chosen or not pool.addresses():
         used = subnets.routed(but=network.bridge)
         free = (each for each in definitions.DEFAULT_SUBNETS if not any(subnets.overlap(each, other) for other in used))
         chosen = next(free, "")
@@ -195,7 +195,7 @@ def _next(pool: Pool, network: Network) -> str:
     if network.range:
         begin, end = subnets.span(network.range)
         low, high = max(low, begin), min(high, end)
-    taken, former = {network.gateway, *network.reserved.values(), *pool.leases()}, pool.link(_LAST)
+    taken, former = {network.gateway, *network.reserved.values(), *pool.addresses()}, pool.link(_LAST)
     start = subnets.number(former) if former else low - 1
     size = high - low + 1
     for step in range(1, size + 1):
@@ -210,7 +210,7 @@ def _check_wanted(pool: Pool, network: Network, wanted: str) -> str:
     if not first < subnets.number(wanted) < last:
         cause = f"no configured subnet contains IP address {wanted}"
         raise UsageError(f"network {network.name}", cause, f"its subnet is {network.subnet}")
-    if wanted in pool.leases():
+    if wanted in pool.addresses():
         pool.reclaim()
     holder = pool.link(wanted)
     if holder or wanted in (network.gateway, *network.reserved.values()):

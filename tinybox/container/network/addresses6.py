@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def chosen(pool: Pool, network: Network, address: str, wanted: str) -> str:
     """Return the address *wanted*, or the first free one from the number on that *address* has in the IPv4 subnet."""
     subnet = ipaddress.IPv6Network(network.subnet6)
-    taken = {network.gateway6, *pool.leases()}
+    taken = {network.gateway6, *pool.addresses()}
     if wanted:
         return _wanted(network, subnet, taken, wanted)
     place = subnets.number(address) - subnets.span(network.subnet)[0]

@@ -20,7 +20,7 @@ from tinybox.linux.sockets.nftables import Nftables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Self
 
     from tinybox.container.network.addresses import Endpoint
@@ -58,10 +58,21 @@ class HostBridges:
 
     def boxes(self, bridge: str = "") -> set[str]:
         """Return the run directories of all boxes with a living owner and an address on *bridge*, or on any bridge."""
-        holders = {
-            owner for name in ([bridge] if bridge else self._pools()) for owner in _leases(f"{self.path}/{name}")
-        }
-        return {owner for owner in holders if pools.is_alive(owner)}
+        return {*self._alive(bridge)}
+
+    def has_other(self, owner: str, bridge: str = "") -> bool:
+        """Return whether `boxes` has another box than *owner*: the first one that is found is enough."""
+        return next(self._alive(bridge, but=owner), "") != ""
+
+    def _alive(self, bridge: str, but: str = "") -> Iterator[str]:
+        """Yield the run directories of `boxes`, each once, without *but*."""
+        seen = {but}
+        for name in [bridge] if bridge else self._pools():
+            for owner in _leases(f"{self.path}/{name}"):
+                if owner not in seen:
+                    seen.add(owner)
+                    if pools.is_alive(owner):
+                        yield owner
 
     def connect(self, owner: str, endpoints: list[Endpoint], namespace: int) -> None:
         """Make a box's veth pairs into the network *namespace* (an fd), and open the firewall for its ports."""
@@ -98,16 +109,15 @@ class HostBridges:
         every = addresses.read(owner)
         explain.report_part("nat", _rules([*_bridges(endpoints), *_published(owner, every)]), "nft(8)")
         _open_loopback(owner, every)
-        others = self.boxes() - {owner}
         with Nftables() as nft:
-            if others or len(every) > len(endpoints):
+            if self.has_other(owner) or len(every) > len(endpoints):
                 try:
                     firewall.add(nft, [*_bridges(endpoints), *_published(owner, every)])
                 except StepError:  # another program has flushed the ruleset: make all of it again
                     pass
                 else:
                     return
-            firewall.load(nft, _members_of([*others, owner]))
+            firewall.load(nft, _members_of([*self.boxes() - {owner}, owner]))
 
     def _forward(self, version: int) -> None:
         """Turn on IP forwarding; first note in a file if it was off; see ip_forward in the kernel's ip-sysctl."""
@@ -120,7 +130,7 @@ class HostBridges:
 
         A bridge is removed with its last box, the firewall's table and forwarding with the last box of the host.
         """
-        unused = {end.bridge for end in endpoints if not self.boxes(end.bridge) - {owner}}
+        unused = {end.bridge for end in endpoints if not self.has_other(owner, end.bridge)}
         with Nftables() as nft:  # closed last: see there
             try:
                 self._close_firewall(nft, owner, endpoints, unused)
@@ -134,18 +144,19 @@ class HostBridges:
     def _close_firewall(self, nft: Nftables, owner: str, endpoints: list[Endpoint], unused: set[str]) -> None:
         """Remove the rules of a box for these *endpoints* and for the bridges that are *unused* without it."""
         leaving = {end.network for end in endpoints}
-        every, others = addresses.read(owner), self.boxes() - {owner}
+        every = addresses.read(owner)
         rest = [end for end in every if end.network not in leaving]
-        if not (others or rest):
+        if not (rest or self.has_other(owner)):
             self._stop_forwarding()
             firewall.clear(nft)
             return
         idle = _bridges([end for end in endpoints if end.bridge in unused])
+        others = self.boxes() - {owner} if idle else set()
         staying: list[firewall.Bridge | firewall.Published] = [*_sharing(idle, others), *_published(owner, rest)]
         try:
             firewall.exchange(nft, [*idle, *_published(owner, every)], staying)
         except StepError:  # another program has changed tinybox's table: make the remaining rules again
-            firewall.load(nft, [*_members_of(others), *_members(owner, rest)])
+            firewall.load(nft, [*_members_of(self.boxes() - {owner}), *_members(owner, rest)])
         _open_loopback(owner, rest)
 
     def _stop_forwarding(self) -> None:
@@ -157,13 +168,13 @@ class HostBridges:
                 os.unlink(note)
 
 
-def _leases(pool: str) -> list[str]:
-    """Return the run directories of the boxes with addresses of a *pool*; none if it has just been removed."""
+def _leases(pool: str) -> Iterator[str]:
+    """Yield the run directories of the boxes with addresses of a *pool*; none if it has just been removed."""
     try:
         names = os.listdir(pool)
     except FileNotFoundError:
-        return []
-    return [owner for name in names if name[0] != "." and (owner := naming.target(f"{pool}/{name}"))]
+        return
+    yield from (owner for name in names if name[0] != "." and (owner := naming.target(f"{pool}/{name}")))
 
 
 def _host_addresses(end: Endpoint) -> list[str]:

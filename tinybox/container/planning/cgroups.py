@@ -5,7 +5,7 @@ All limits are set before the group has a process: a later limit would not apply
 
 from __future__ import annotations
 
-from tinybox.container.process import spawn
+from tinybox.container.process import child, spawn
 from tinybox.container.process.plan import Step
 from tinybox.container.records import spec
 from tinybox.isolation.cgroups import device_filter, device_rules
@@ -85,18 +85,22 @@ def set_limits(task: Task) -> list[Step]:
     return steps
 
 
-def open_group(task: Task) -> Step:
-    """Plan how the group is opened for clone3(2); nothing is opened on a host without cgroup v2."""
+def open_group(task: Task, beside: int = -1) -> Step:
+    """Plan how the group is opened for clone3(2), and those of version 1 for the child; *beside* is as in spawn.py."""
     says = "Open the control group, so that clone3 can make the child in it"
-    return Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.handles)
+    return Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.handles, beside)
 
 
 def join_group(task: Task) -> list[Step]:
-    """Plan how the child gets into the groups in which clone3(2) could not make it."""
-    if not task.host.hierarchies.roots():
+    """Plan how the child joins the groups in which clone3(2) could not make it: those of version 1, if there are any.
+
+    It comes after the gate: a real-time process may not join a group of the controller cpu before the parent has given
+    it the default priority.
+    """
+    if not task.host.hierarchies.v1:
         return []
-    says = "Put the child into the control groups that clone3 could not reach"
-    return [Step("join-cgroup", says, "cgroups(7)", spawn.join_cgroup, task.cgroup, task.handles)]
+    says = "Join the control groups that clone3 could not reach"
+    return [Step("join-cgroup", says, "cgroups(7)", child.join_cgroups, task.cgroup, task.handles)]
 
 
 def create(cgroup: Cgroup, made: list[Cgroup]) -> None:

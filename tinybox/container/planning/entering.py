@@ -44,6 +44,7 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *program.erase_environment(task),
         *program.reset_own(task),
         Step("wait", "Wait until the parent opens the gate", "pipe(7)", child.wait_for_parent, handles),
+        *(() if joins else cgroups.join_group(task)),
         *_processors(task, "final"),
         *program.leave_keyring(task),
         Step("join", f"Join the container's namespaces: {', '.join(kinds)}", "setns(2)", join, pidfd, kinds),
@@ -57,35 +58,41 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *program.rights(task, mode, joins=joins),
         *program.begin(task, mode, joins=joins, dies_with_parent=dies_with_parent),
     ]
+    if joins:  # the second process joins them: in its box, pids.max could refuse the fork(2) that makes it
+        place = [step.name for step in inside].index("go-inside") + 1
+        inside[place:place] = cgroups.join_group(task)
     return Plan(_outside(task, inside, joins), inside, task.warnings)
 
 
 def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
-    """Plan the parent's side: the child joins the container, then the parent moves the second child into its cgroups.
+    """Plan the parent's side, without the steps of the child, *inside*.
 
-    If the container shares the host's pid namespace (not *joins*), the first child is enough; clone3(2) makes it in
-    the control group.
+    If the container shares the host's pid namespace (not *joins*), the first child becomes the program. Else it makes a
+    second one, and pids.max of the box must not refuse that fork(2). So where version 2 limits the number of processes,
+    the parent moves the second child into that group. Anywhere else clone3(2) makes the first child there.
     """
-    handles = task.handles
-    pidfd = handles.namespace_fds[TARGET]
-    groups = Step("open-cgroup", "Open the container's control group of version 2", "open(2)",
-                  spawn.open_cgroup, task.cgroup, handles, pidfd)  # fmt: skip
+    handles, pidfd = task.handles, task.handles.namespace_fds[TARGET]
+    opened, entered, adopted = cgroups.open_group(task, pidfd), list[Step](), joining.adopt(task) if joins else []
+    if joins and task.cgroup.hierarchies.version("pids") == 2:
+        says = "Open the container's control groups of version 1, if it has any"
+        opened = Step("open-cgroup", says, "open(2)", spawn.open_tasks, task.cgroup, handles)
+        says = "Put the child into the container's control group"
+        entered = [Step("enter-cgroup", says, "cgroups(7)", spawn.enter_cgroup, task.cgroup, handles, pidfd)]
     clone = Step("clone", "Make the child", "clone3(2)", spawn.spawn, handles, 0, inside)
     clone.undone_by("SIGKILL for the child", lambda: spawn.kill(handles))
     release = Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, handles)
-    ready = Step("await", "Wait until the child is ready", "pipe(7)", spawn.await_child, handles)
     _, classified = cgroups.class_of_service(task)
-    if not joins:
-        says, act = "Put the child into the control groups that clone3 could not reach", spawn.join_cgroup
-        join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        order = [groups, clone, *program.reset_child(task), join_groups, *classified, *cgroups.oom_score(task), release]
-    else:
-        says, act = "Put the child into the container's control groups", spawn.enter_cgroup
-        join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        first, last = joining.adopt(task)
-        order = [clone, *program.reset_child(task), release, first, groups, join_groups]
-        order += [*classified, *cgroups.oom_score(task), last]
-    return [*streams.pipes(task), *program.trampoline(task), *order, ready, *streams.give(task)]
+    attributes = [*entered, *classified, *cgroups.oom_score(task)]
+    return [
+        *streams.pipes(task),
+        *program.trampoline(task),
+        opened,
+        clone,
+        *program.reset_child(task),
+        *([release, adopted[0], *attributes, adopted[1]] if joins else [*attributes, release]),
+        Step("await", "Wait until the child is ready", "pipe(7)", spawn.await_child, handles),
+        *streams.give(task),
+    ]
 
 
 def _processors(task: Task, moment: str) -> list[Step]:

@@ -101,7 +101,7 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step], classifie
         from tinybox.container.planning import users
 
         steps.append(users.id_maps(task))
-    steps += [*cgroups.join_group(task), *classified, *cgroups.oom_score(task), *network.move_devices(task)]
+    steps += [*classified, *cgroups.oom_score(task), *network.move_devices(task)]
     connect, connected = network.connect(task)
     early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # such a name may contain a link's
     return [
@@ -181,6 +181,7 @@ def _prepare_namespaces(task: Task) -> list[Step]:
         *program.leave_keyring(task),
         *_prepare_join(task),
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, handles),
+        *cgroups.join_group(task),
     ]
     if "user" not in task.new:  # a new user namespace has no rights over those of the host: joined before, see _clone()
         steps += _join(task, [kind for kind in task.joined if kind not in ("pid", "user", "mount")])

@@ -10,6 +10,7 @@ import os
 from tinybox.container.planning.task import STAGING, bundle_of, layers_of
 from tinybox.container.process.plan import Step
 from tinybox.container.records import spec
+from tinybox.errors import HostError
 from tinybox.isolation import mount_options, mounts, overlay, rootfs
 from tinybox.linux import mount
 
@@ -20,12 +21,19 @@ if TYPE_CHECKING:
 
 def parent_steps(task: Task) -> list[Step]:
     """Plan the parent's steps before clone3(2): check the root directory, or copy the layers as idmapped mounts."""
+    if task.host.refuses_overlay and task.userns and spec.LAYERS in task.annotations:
+        cause = "the file system of the store refuses overlays, and no other root can have the ids of a user namespace"
+        raise HostError("--userns private", cause, "--userns host, or put the store on ext4, xfs, btrfs or tmpfs")
     if not layers_of(task):
         says = "Check that the bundle's root directory exists"
         return [
             Step("find-root", says, "stat(2)", rootfs.find_root, os.fsdecode(task.root)),
             *([_shared_root(task)] if task.shares_mounts else []),
         ]
+    if task.host.refuses_overlay:
+        from tinybox.container.planning import fuse_root
+
+        return [fuse_root.serve(task)]
     if not task.userns:
         return []
     from tinybox.container.planning import users
@@ -77,8 +85,13 @@ def propagation_of(task: Task) -> int:
 def _root(task: Task) -> list[Step]:
     layers, root = layers_of(task), os.fsdecode(task.root)
     if not layers:
-        says = "Make the bundle's root directory a mount"
+        what = "copy of the image's layers" if spec.COPIED in task.annotations else "bundle's root directory"
+        says = f"Make the {what} a mount"
         return [Step("root", says, "open_tree(2)", _bind, root)]
+    if task.host.refuses_overlay:
+        from tinybox.container.planning import fuse_root
+
+        return [fuse_root.root(task, root)]
     placed, bundle = [], bundle_of(task)
     if task.userns:
         from tinybox.container.planning import users

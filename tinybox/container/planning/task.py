@@ -59,7 +59,8 @@ class Task:
         self.shares_mounts = "mount" not in self.new
         self.annotations = config.get("annotations", {})
         self.userns = "user" in self.new or "user" in self.joined
-        self.layers = _layers(self.annotations.get(spec.LAYERS, ""))
+        is_copied = spec.COPIED in self.annotations
+        self.layers = [] if is_copied else _layers(self.annotations.get(spec.LAYERS, ""))
         self.root = os.fsencode(os.path.join(bundle_of(self), config["root"]["path"]))
         # The root as the child's steps name it: the child enters its new root as soon as that is mounted.
         self.new_root = self.root if self.shares_mounts else inside.HERE

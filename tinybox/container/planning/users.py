@@ -10,7 +10,8 @@ import os
 
 from tinybox.container.planning.task import STAGING, layers_of
 from tinybox.container.process.plan import Step
-from tinybox.isolation import idmap, mounts, rootfs
+from tinybox.container.records import spec
+from tinybox.isolation import idmap, mounts, overlay, rootfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +23,23 @@ if TYPE_CHECKING:
 def id_maps(task: Task) -> Step:
     """Plan the parent's step that writes the id maps of the child's new user namespace."""
     uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
-    says = "Map the user and group ids of the box to ids of the host"
+    says = f"Map the user and group ids of the box to ids of the {_where(task)}"
     return Step("id-maps", says, "user_namespaces(7)", _write_maps, task.handles, uids, gids)
+
+
+def _where(task: Task) -> str:
+    """Return where the ids outside are, with the maps if they are known already, as in uid_map, user_namespaces(7)."""
+    maps = spec.id_maps(task.config)
+    if not maps:
+        return "host"
+    if "auto" in maps:
+        return f"user's home: {maps['auto']} that no other such box has"
+    groups = f"; groups: {_rows(maps['gids'])}" if maps["uids"] != maps["gids"] else ""
+    return f"user's home: {_rows(maps['uids'])}{groups}"
+
+
+def _rows(mappings: list[IDMapping]) -> str:
+    return ", ".join(" ".join(str(number) for number in mapping.values()) for mapping in mappings)
 
 
 def _write_maps(handles: Handles, uids: list[IDMapping], gids: list[IDMapping]) -> None:
@@ -38,6 +54,9 @@ def become_root() -> Step:
 
 def copy_layers(task: Task) -> Step:
     """Plan the parent's copies of the layers, before clone3(2)."""
+    if spec.ID_MAPS in task.annotations:
+        says = "Copy the mounts of the layers that have the owners for the user namespace"
+        return Step("mapped-layers", says, "open_tree(2)", copy_mapped, task.handles, task)
     says = "Copy the layers as mounts with the owners that the new user namespace needs"
     maps = (task.linux.get("uidMappings", []), task.linux.get("gidMappings", []))
     return Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, task.handles, _staged(task), *maps)
@@ -45,13 +64,25 @@ def copy_layers(task: Task) -> Step:
 
 def place_layers(task: Task) -> Step:
     """Plan how the child places these copies, before it mounts its overlay."""
-    says = f"Mount the idmapped layers in a new tmpfs over {STAGING}"
+    mapped = "mapped" if spec.ID_MAPS in task.annotations else "idmapped"
+    says = f"Mount the {mapped} layers in a new tmpfs over {STAGING}"
     return Step("place-layers", says, "move_mount(2)", place_idmapped, task.handles, list(_staged(task)))
 
 
 def _staged(task: Task) -> dict[str, str]:
     """Return the directories below STAGING: from a name, which is short for overlayfs's options, to the source path."""
     return {str(number): layer for number, layer in enumerate(layers_of(task))} | {"bundle": task.bundle}
+
+
+def copy_mapped(handles: Handles, task: Task) -> None:
+    """Copy the mounts of layers that were copied for this map, which the child will place; see open_tree(2).
+
+    Which layers these are is known only now: they were chosen when the box was registered; storage/mapped_files.py.
+    """
+    layers = overlay.stack([layer for layer in task.annotations[spec.LAYERS].split(":") if layer])
+    staged = {str(number): layer for number, layer in enumerate(layers)} | {"bundle": task.bundle}
+    for name, path in staged.items():
+        handles.trees[name] = mounts.copy_tree(path, mounts.Options(["bind"]))
 
 
 class Namespace:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Step
+    from tinybox.isolation.cgroups.group import Cgroup
 
 PROGRAM_FAILED = 125
 _FIONCLEX = 0x5450
@@ -38,8 +39,16 @@ def become(steps: list[Step], handles: Handles) -> NoReturn:
 
 
 def wait_for_parent(handles: Handles) -> None:
-    """Wait until the parent has put this process into its control groups and written its id maps."""
+    """Wait until the parent has written this process's id maps, and has set what only a parent can set."""
     handles.sync.wait(sync_pipe.GO)
+
+
+def join_cgroups(cgroup: Cgroup, handles: Handles) -> None:
+    """Join the control groups that clone3(2) could not reach, those of version 1: the parent has opened their files.
+
+    This process has one thread, which is all that a write to such a file moves; what it makes later is born there.
+    """
+    cgroup.enter(handles.tasks)
 
 
 def make_time_namespace(handles: Handles) -> None:
@@ -80,10 +89,13 @@ def close_foreign(handles: Handles) -> None:
 def close_inherited(handles: Handles) -> None:
     """Close every fd except 0, 1, 2, those for the program, and those to wait for `start`; see close_range(2).
 
+    A process of `exec` keeps those of its control groups, too: its second process will join them.
+
     Let the trampoline inherit the report, on which it reports an error; it sets close-on-exec again.
     """
     sync = handles.sync
-    descriptors.close_all_but([*handles.kept, *explain.kept, sync.gate, sync.report, handles.trampoline])
+    needed = [*handles.kept, *explain.kept, *handles.tasks, sync.gate, sync.report, handles.trampoline]
+    descriptors.close_all_but(needed)
     if handles.trampoline >= 0:
         fcntl.ioctl(sync.report, _FIONCLEX)
 

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
         def dismiss(self) -> None:
             """End the process."""
 
+    class RootServer(Protocol):
+        """The process that serves the root of a box: isolation/fuse_overlay.py."""
+
+        def wait(self) -> None:
+            """Wait until it has ended, after the mount has."""
+
     class Relay(Protocol):
         """Pipes in place of a terminal: relay.py, which imports this file."""
 
@@ -80,11 +86,13 @@ class Handles:
         self.newlines = False  # this terminal passes them on as they are, and tinybox's adds the carriage returns
         self.window = (0, 0)  # (rows, columns) that the terminal begins with, if an attached client's are known
         self.trees: dict[str, int] = {}  # fds of detached mounts that the child will place, by the mount's name
+        self.root_server: RootServer | None = None  # only where the kernel refuses overlays
         self.agent: SeccompAgent | None = None  # it answers system calls that the seccomp filter does not decide
         self.trampoline = -1  # fd of the program that executes the box's program, see linux/machine_code/trampoline.py
         self.native = -1  # in the child: fd of the program that stays as PID 1, see linux/machine_code/native_init.py
         self.springboard: int | str = -1  # what execve(2) is called with: that fd, or its path in the box's /proc
-        self.cgroup_fd: int | None = None
+        self.cgroup_fd: int | None = None  # the control group of version 2, for clone3(2)
+        self.tasks: list[int] = []  # those of version 1: fds of their files ``tasks``, by which the child joins them
         self.namespace_fds: dict[str, int] = {}  # namespaces to join, by kind
         self.for_undo: list[int] = []  # fds that only an undo needs
         self.link_maker: LinkMaker | None = None  # the process that makes the network links, if it runs already
@@ -98,11 +106,11 @@ class Handles:
             self.close()
 
     def handed_over(self) -> list[int]:
-        """Return the fds of mounts and namespaces that the child needs until it has placed or joined them."""
-        return [*self.trees.values(), *self.namespace_fds.values()]
+        """Return the fds of mounts, namespaces and groups that the child needs until it has placed or joined them."""
+        return [*self.trees.values(), *self.namespace_fds.values(), *self.tasks]
 
     def close_trees(self) -> None:
-        """Close the parent's copies of the mount and namespace fds, which the child has by then."""
+        """Close the parent's copies of the fds of mounts, namespaces and groups, which the child has by then."""
         for fd in self.namespace_fds.values():
             os.close(fd)
         self.namespace_fds.clear()
@@ -124,6 +132,9 @@ class Handles:
         for fd in self.trees.values():
             os.close(fd)
         self.trees.clear()
+        for fd in self.tasks:
+            os.close(fd)
+        self.tasks.clear()
         if self.cgroup_fd is not None:
             os.close(self.cgroup_fd)
             self.cgroup_fd = None
@@ -136,12 +147,20 @@ class Handles:
         self.close_trees()
         self.settle()
         self.dismiss_link_maker()
+        self.await_server()
         if self.relay is not None:
             self.relay.close()
         for name in ("pidfd", "master"):
             if getattr(self, name) >= 0:
                 os.close(getattr(self, name))
                 setattr(self, name, -1)
+
+    def await_server(self) -> None:
+        """Wait until the process that serves the root has ended: all that the box wrote is in its files then."""
+        if self.root_server is not None:
+            self._close_mounts()
+            self.root_server.wait()
+            self.root_server = None
 
     def dismiss_link_maker(self) -> None:
         """Stop the link maker process; it will get no more orders."""

@@ -1,4 +1,4 @@
-"""The parent's side of clone3(2): it makes the child, moves it into its control groups, and waits for it.
+"""The parent's side of clone3(2): it opens the control groups, makes the child, and waits for it.
 
 Everything is decided before clone3(2); after it, parent and child communicate only through the sync pipes.
 """
@@ -13,6 +13,7 @@ from tinybox.container.process import child, init, sync_pipe
 from tinybox.errors import StepError
 from tinybox.isolation import inherited, namespaces
 from tinybox.linux import proc, process, user_namespaces, waiting
+from tinybox.linux.filesystem import own_files
 from tinybox.linux.machine_code import trampoline
 from tinybox.linux.signals import signal
 
@@ -123,7 +124,7 @@ def set_clocks(handles: Handles, offsets: dict[str, dict[str, int]]) -> None:
 
 
 def release(handles: Handles) -> None:
-    """Let the child begin its steps: it is in its control groups, and its id maps are written; see pipe(7)."""
+    """Let the child begin its steps: its id maps are written, and it has what only a parent can set; see pipe(7)."""
     handles.sync.open_gate(sync_pipe.GO)
 
 
@@ -171,31 +172,34 @@ def start(handles: Handles) -> None:
 def open_cgroup(cgroup: Cgroup, handles: Handles, beside: int = -1) -> None:
     """Open the cgroup v2 directory in which clone3(2) will make the child; see CLONE_INTO_CGROUP there.
 
-    *beside* is a pidfd of a process that is in this group already, or -1.
+    Open the files of the groups of version 1, too, by which the child will join them itself: then it is in each of its
+    groups without a wait of the kernel. *beside* is a pidfd of a process that is in this group already, or -1.
     """
     handles.cgroup_fd = cgroup.open(0 if beside < 0 else process.pid_of(beside))
+    open_tasks(cgroup, handles)
 
 
-def join_cgroup(cgroup: Cgroup, handles: Handles) -> None:
-    """Put the child into the control groups that clone3(2) could not reach: version 1, and all on a host without v2."""
-    cgroup.join(handles.pid, unified=handles.cgroup_fd is None)
+def open_tasks(cgroup: Cgroup, handles: Handles) -> None:
+    """Open the files of the groups of version 1, by which the child will join them; see ``tasks`` in cgroups(7)."""
+    handles.tasks += cgroup.open_tasks()
 
 
-def enter_cgroup(cgroup: Cgroup, handles: Handles) -> None:
-    """Put the child into all its control groups; into that of version 2 by its open directory; see cgroups(7).
+def enter_cgroup(cgroup: Cgroup, handles: Handles, beside: int) -> None:
+    """Put the child into its control group of version 2, beside the process with the pidfd *beside*; see cgroups(7).
 
     The kernel does not refuse such a move because of pids.max, so `exec` works in a box that has reached this limit.
     """
-    if handles.cgroup_fd is not None:
-        fd = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=handles.cgroup_fd)
-        try:
-            os.write(fd, str(handles.pid).encode())
-        except PermissionError as error:
-            _refuse_outside(error)
-            raise
-        finally:
-            os.close(fd)
-    join_cgroup(cgroup, handles)
+    group = cgroup.open(process.pid_of(beside))
+    if group is None:
+        return
+    try:
+        fd = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=group)
+        own_files.write_once(fd, str(handles.pid).encode())
+    except PermissionError as error:
+        _refuse_outside(error)
+        raise
+    finally:
+        os.close(group)
 
 
 def _refuse_outside(error: PermissionError) -> None:

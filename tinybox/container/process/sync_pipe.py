@@ -3,8 +3,8 @@
     parent                                child
     ------                                -----
     clone3                         ->     waits at the gate
-    control groups, id maps
-    b"go"                          ->     its steps: mounts, pivot_root, capabilities ...
+    links, id maps
+    b"go"                          ->     its steps: control groups of version 1, mounts, pivot_root ...
     waits at the report            <-     b"ready"        (or b"error" and the text of an error)
     state: created
     b"start"                       ->     execve

@@ -12,6 +12,7 @@ from tinybox.errors import HostError
 from tinybox.isolation import capabilities
 from tinybox.isolation.cgroups.hierarchies import Hierarchies, hierarchies
 from tinybox.linux import capability, proc, process, user_namespaces
+from tinybox.linux.filesystem import overlay_marks
 
 MINIMUM = (5, 12)  # mount_setattr(2); clone3(2)'s CLONE_INTO_CGROUP is 5.7, openat2(2) 5.6
 
@@ -28,11 +29,13 @@ class Host:
         cache: str = "",
         *,
         rootless: bool = False,
+        refuses_overlay: bool = False,
     ) -> None:
         self.release, self.hierarchies = release, where
         self.capabilities, self.arguments = capabilities, arguments
         self.cache = cache  # the directory of compiled seccomp filters
         self.rootless = rootless  # this process is root of a user namespace only; see linux/user_namespaces.py
+        self.refuses_overlay = refuses_overlay  # in the store of this process; see linux/filesystem/overlay_refusal.py
 
     def counts_swap(self) -> bool:
         """Return whether this kernel can limit swap; with cgroup v1, a boot with swapaccount=0 turns that off."""
@@ -55,4 +58,6 @@ def read(cache: str) -> Host:
     arguments = (stat.arg_start, stat.arg_end, stat.env_end)
     rootless = user_namespaces.is_rootless()
     has = list(capability.NAMES) if user_namespaces.planned else capabilities.available()
-    return Host(process.kernel_release(), hierarchies(), has, arguments, cache, rootless=rootless)
+    refuses = overlay_marks.refused
+    where = hierarchies()
+    return Host(process.kernel_release(), where, has, arguments, cache, rootless=rootless, refuses_overlay=refuses)

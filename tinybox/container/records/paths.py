@@ -6,7 +6,8 @@ ROOT/containers/ID           a container's bundle: config.json, upper work rootf
 ROOT/container-names/NAME    a link to ID: the name belongs to the container whose command made the link
 ROOT/volumes/NAME/_data      volumes; options.json beside it, if any, is the file system that is mounted there
 ROOT/networks/NAME.json      the networks that users have made
-ROOT/cache                   what can be made again: seccomp filters, and copies of states: resting_states.py
+ROOT/cache                   what can be made again: seccomp filters; see resting_states.py, network/hosts_file.py
+ROOT/storage-driver          only where the kernel refuses overlays: why; see linux/filesystem/overlay_refusal.py
 ROOT/events.log              the events of containers, images, networks and volumes
 RUN/ID                       while a process owns the container: lock, state.json, attach.sock
 RUN/NAME                     a link to RUN/ID, for users
@@ -19,6 +20,7 @@ IP addresses belong to the whole host and not to a store: container/network/addr
 from __future__ import annotations
 
 import os
+import stat
 
 from tinybox.errors import UsageError
 from tinybox.linux.filesystem import event_log, ownership
@@ -59,7 +61,11 @@ class Paths:
         has_run = ownership.check(self.run) if self.run == DEFAULT_RUN else True
         found = ownership.check_inside(self.root, INSIDE)
         needed = [os.path.basename(self.containers), os.path.basename(self.names), *["run"] * (self.run != DEFAULT_RUN)]
-        self._is_complete = has_run and found.issuperset(needed)
+        self._is_complete = has_run and found.keys() >= set(needed)
+        if found.get("layers", 0) & stat.S_ISVTX:  # the kernel refuses overlays in this store
+            from tinybox.linux.filesystem import overlay_marks
+
+            overlay_marks.refused = True
 
     def bundle(self, container: str) -> str:
         """Return the directory of this container's bundle: ROOT/containers/ID."""

@@ -77,6 +77,7 @@ _SECONDS = dict.fromkeys(("interval!", "timeout!", "startPeriod!", "startInterva
 _PORT = {"hostIp!": str, "hostPort!": _PORTS, "hostPortLast": _PORTS, "containerPort!": _PORTS, "protocol!": str}
 PORTS = [_PORT]
 ANNOTATIONS: dict[str, Any] = {  # those that are JSON, by the part of their name behind "tinybox."
+    "id-maps": {"uids!": _MAPPINGS, "gids!": _MAPPINGS, "auto": range(1 << 17), "forced": [_MAPPINGS], "lines": _TEXTS},
     "joined": _TEXT_MAP,
     "log-forward": _TEXT_MAP,
     "option-volumes": _TEXTS,

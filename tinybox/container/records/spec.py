@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.spec_types import Mount, Spec
+    from tinybox.container.records.spec_types import IdMaps, Mount, Spec
 
 NEWEST = "1.3.0"  # the newest version of the specification whose keys tinybox knows completely
 OCI_VERSION = "1.1.0"  # the oldest version with all keys that tinybox writes; older crun refuses unknown versions
@@ -26,6 +26,7 @@ CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient
 
 # Annotations: the values of docker's options that have no key in OCI's config.json. Other runtimes ignore them.
 LAYERS = "tinybox.layers"  # directories, bottom first, separated by ":"; the overlay's upper is in the bundle
+COPIED = "tinybox.copied"  # its root is a copy of these layers: no overlay can be had in the store
 IMAGE = "tinybox.image"
 IMAGE_NAME = "tinybox.image-name"
 MOUNTED_IMAGE = "tinybox.mounted-image."  # and the id of an image that --mount type=image shows: its name
@@ -58,6 +59,7 @@ EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program liste
 JOINED = "tinybox.joined"  # JSON: the ids of the containers whose namespaces it joins, by the kind of namespace
 ASKED = "tinybox.asked"  # JSON: options as they were written, with docker's keys; see config/asked.py
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
+ID_MAPS = "tinybox.id-maps"  # JSON, see id_maps(): a box with a user namespace inside a user's home
 LABEL = "tinybox.label."
 FOR_USERS = (RESTART_DELAY, RESTART_WINDOW)  # those that --annotation may set: docker has no options for them
 _NUMBERS = (ENTRYPOINT, STOP_TIMEOUT, LOG_MAX_SIZE, LOG_MAX_FILES, *FOR_USERS)
@@ -81,6 +83,25 @@ def has_other_users(config: Spec) -> bool:
     Its user ids are then not the host's, and overlayfs uses the extended attributes user.overlay.*.
     """
     return any(entry["type"] == "user" for entry in config.get("linux", {}).get("namespaces", []))
+
+
+def id_maps(config: Spec) -> IdMaps:
+    """Return the maps of a container with a user namespace inside the home of a user without root; {} of any other.
+
+    The files of such a container have other owners on disk than inside; see storage/mapped_files.py.
+    """
+    found: IdMaps = json.loads(config.get("annotations", {}).get(ID_MAPS) or "{}")
+    return found
+
+
+def set_id_maps(config: Spec, maps: IdMaps) -> None:
+    """Write *maps* into an annotation of *config*."""
+    config["annotations"][ID_MAPS] = json.dumps(maps)
+
+
+def layers(config: Spec) -> list[str]:
+    """Return the directories of a container's layers, bottom first."""
+    return [layer for layer in config.get("annotations", {}).get(LAYERS, "").split(":") if layer]
 
 
 def load(bundle: str) -> Spec:

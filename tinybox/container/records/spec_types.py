@@ -128,3 +128,13 @@ class Spec(TypedDict, total=False):
     hooks: dict[str, list[Hook]]
     annotations: dict[str, str]
     linux: Linux
+
+
+class IdMaps(TypedDict, total=False):
+    """The maps of a box with a user namespace inside the home of a user without root; see records.spec.id_maps."""
+
+    uids: list[IDMapping]
+    gids: list[IDMapping]
+    auto: int  # --userns auto: how many ids are the box's alone
+    forced: list[list[IDMapping]]  # and the mappings that were given for users and for groups
+    lines: list[str]  # --userns keep-id: the user's line for /etc/passwd and for /etc/group, "" for none

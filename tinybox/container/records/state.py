@@ -222,7 +222,7 @@ def wait_for_owner(paths: Paths, container: str, seconds: float) -> bool:
     except FileNotFoundError:
         return True
     try:
-        return until(lambda: share(fd), time.monotonic() + seconds, PAUSE)
+        return until(lambda: share(fd), time.monotonic() + seconds, max(seconds, PAUSE))
     finally:
         os.close(fd)
 

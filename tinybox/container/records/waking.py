@@ -25,6 +25,7 @@ FIRST_CHECK = 0.3  # seconds that a command waits before it searches for stopped
 LONGEST_PAUSE = 30.0  # seconds between two searches at most
 KILL_AFTER = 3.0  # seconds after which an owner is killed that a search continued and a later one finds stopped again
 KILL_PAUSE = 2.0  # seconds between two searches at most, when the owner may be killed
+_PAUSES, _PART = (0.005, 0.1), 16  # seconds between two looks at a container: a sixteenth of the wait, in these limits
 
 
 class Wait:
@@ -45,6 +46,11 @@ class Wait:
         time.sleep(seconds)
         self.check()
 
+    def pause(self) -> float:
+        """Return how many seconds the caller may wait until it looks at the container again."""
+        least, most = _PAUSES
+        return max(least, min((time.monotonic() - self.begun) / _PART, most))
+
     def left(self, seconds: float | None) -> float:
         """Return how many seconds the caller may wait until the next check(); *seconds* (or None) limit all of it."""
         lasted = time.monotonic() - self.begun
@@ -59,6 +65,34 @@ class Wait:
                 self.is_orphan = kill_stopped_owner(self.paths, self.container) or self.is_orphan
             self.was_continued = wake_blockers(self.paths, self.container) or self.was_continued
         return lasted
+
+
+class Owner:
+    """The owner of a running container, the parent of its first process *pid*, as a command that waits for it sees it.
+
+    When 200 containers end at once, each owner waits for its turn at the locks that all of them need. So a limit of
+    time says nothing alone. An owner gets on as long as it runs now and then, and containers of this store end.
+    """
+
+    def __init__(self, paths: Paths, pid: int) -> None:
+        first = proc.stat_of(pid) if pid else None
+        self._status = f"/proc/{first.ppid}/status" if first is not None else ""
+        self._run = paths.run
+        self._seen = self._look()
+
+    def _look(self) -> tuple[str, int]:
+        """Return how often the owner has waited, and when a container of this store has last begun or ended."""
+        try:
+            lines = proc.text(self._status).splitlines() if self._status else []
+            changed = os.stat(self._run).st_mtime_ns
+        except stopped.GONE:
+            return "", 0
+        return "".join(line for line in lines if line.startswith("voluntary_ctxt_switches")), changed
+
+    def gets_on(self) -> bool:
+        """Return whether the owner has run, and a container of this store has begun or ended, since the call before."""
+        former, self._seen = self._seen, self._look()
+        return self._seen[0] not in ("", former[0]) and self._seen[1] != former[1]
 
 
 def owner_of(pid: int) -> None:

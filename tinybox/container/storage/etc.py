@@ -16,7 +16,7 @@ from tinybox.linux.filesystem import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tinybox.container.records.spec_types import Mount, Spec
 
@@ -34,6 +34,7 @@ LOCAL = (
 MARK = "/.dockerenv"  # an empty file in the root of each box
 NAME_MAX = 64  # HOST_NAME_MAX of gethostname(2); a domain name has the same limit
 PUBLIC = ("8.8.8.8", "8.8.4.4")  # docker's name servers for a host that has none but itself
+_USUAL = 1 << 16  # bytes of one read(2): a hosts file of a thousand boxes
 OF_THE_HOME = "10.0.2.3"  # slirp4netns, which passes questions on to the servers of the host; see home_network.py
 STUB, UPSTREAM = "127.0.0.53", "/run/systemd/resolve/resolv.conf"  # see systemd-resolved(8)
 
@@ -58,6 +59,10 @@ def write(bundle: str, config: Spec) -> None:
     }
     for name in own_files(config):
         files.replace(os.path.join(bundle, name), _encoded(texts[name]()), 0o644)
+        if spec.ID_MAPS in config.get("annotations", {}):
+            from tinybox.container.storage import mapped_files
+
+            mapped_files.give(os.path.join(bundle, name), config)
     if config.get("domainname"):
         files.replace(os.path.join(bundle, DOMAIN), _encoded(f"{config['domainname']}\n"), 0o644)
 
@@ -72,18 +77,26 @@ def host_names(bundle: str) -> list[str]:
     return list(dict.fromkeys(filter(None, (full, full.partition(".")[0]))))
 
 
-def put(path: str, text: str) -> None:
-    """Write *text* to the file *path* in place, for a box that has it mounted; see open(2).
+def change(path: str, changed: Callable[[str], str], most: int) -> None:
+    """Write what *changed* makes of its text to the file *path*, in place, for a box that has it mounted; see open(2).
+
+    A file that is missing, has *most* bytes or more, or does not change, is left as it is.
 
     UnfitFileError if the box holds a lease on the file; this does not wait, because other processes may wait for the
     caller; see fcntl(2).
     """
-    fd = files.open_at_once(path, os.O_WRONLY | os.O_NOFOLLOW)
     try:
-        os.fchmod(fd, 0o644)  # regardless of the umask: all users in the box look names up
-        data = _encoded(text)
-        os.pwrite(fd, data, 0)
-        os.ftruncate(fd, len(data))  # last, so that a process that reads now finds too much instead of nothing
+        fd = files.open_at_once(path, os.O_RDWR | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        former = os.read(fd, _USUAL)
+        while len(former) < most and len(former) % _USUAL == 0 and (more := os.read(fd, _USUAL)):
+            former += more
+        data = former if len(former) >= most else _encoded(changed(former.decode("utf-8", "surrogateescape")))
+        if data != former:
+            os.pwrite(fd, data, 0)
+            os.ftruncate(fd, len(data))  # last, so that a process that reads now finds too much instead of nothing
     finally:
         os.close(fd)
 

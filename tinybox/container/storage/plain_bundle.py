@@ -8,7 +8,7 @@ import tempfile
 from tinybox.errors import HostError
 from tinybox.isolation import mounts, overlay
 from tinybox.linux import process
-from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem import files, overlay_marks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ def copy_merged(layers: Sequence[str], target: str) -> None:
     the copy fails, *target* is removed and HostError is raised. For instance, cp(1) cannot copy a path that is
     longer than the kernel allows.
     """
+    if overlay_marks.refused:
+        from tinybox.isolation import copied_layers
+
+        copied_layers.copy(layers, target)
+        return
     with tempfile.TemporaryDirectory() as merged:
         pid = os.fork()
         if pid == 0:

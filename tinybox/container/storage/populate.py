@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tinybox.container.process.run_in_child import RunInChild
 from tinybox.images.archives.members import members
 from tinybox.images.archives.tree import Tree
-from tinybox.isolation import mounts, overlay
+from tinybox.isolation import copied_layers, mounts, overlay
 from tinybox.linux import process
-from tinybox.linux.filesystem import files
+from tinybox.linux.filesystem import files, overlay_marks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,10 @@ def fill(layers: Sequence[str], destination: str, volume: str) -> None:
     Owners, modes, links and attributes are kept, also those of the directory itself. If there is no such directory in
     the image, nothing is copied.
     """
+    if overlay_marks.refused:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            copied_layers.copy(layers, volume, destination)
+        return
     with RunInChild(lambda: _copy(layers, os.fsencode(destination), volume)):
         pass
 

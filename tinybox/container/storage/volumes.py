@@ -160,6 +160,11 @@ def _populate(paths: Paths, config: Spec, entry: Mount) -> None:
     fresh = path + ".new"
     files.remove_tree(fresh)  # a former command that was killed below has left it
     os.mkdir(fresh, 0o755)
+    if spec.ID_MAPS in config.get("annotations", {}):
+        from tinybox.container.storage import mapped_files
+
+        user = config["process"]["user"]
+        mapped_files.give(fresh, config, user["uid"], user["gid"])
     if layers:
         from tinybox.container.storage import populate
 

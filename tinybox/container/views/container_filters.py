@@ -9,7 +9,7 @@ from tinybox.container.records import spec
 from tinybox.container.views import listing
 from tinybox.container.views.filter_values import Filter, truth
 from tinybox.errors import TinyboxError, UsageError
-from tinybox.images import reference
+from tinybox.images import mapped_layers, reference
 from tinybox.images.store import Store
 from tinybox.linux import quick_json as json
 from tinybox.text_values import is_whole
@@ -77,9 +77,7 @@ class ContainerFilter(Filter):
                 or (len(value) >= 12 and listed.image_id.startswith(value.removeprefix("sha256:")))
             )
         layers = ":".join(wanted.layers)
-        return lambda listed: (
-            listed.image_id == wanted.id or f"{listed.annotations.get(spec.LAYERS)}:".startswith(f"{layers}:")
-        )
+        return lambda listed: listed.image_id == wanted.id or f"{_layers(listed.annotations)}:".startswith(f"{layers}:")
 
     def _before(self, value: str) -> Test:
         made = listing.find(self._paths, value).state.get("createdAt", 0)
@@ -143,3 +141,8 @@ def _full_name(image: str) -> str:
 def _one_of(key: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise UsageError(f"--filter {key}={value}", "is unknown", ", ".join(allowed))
+
+
+def _layers(annotations: dict[str, str]) -> str:
+    """Return the layers of a container as its image has them, also if it uses copies with other owners."""
+    return ":".join(map(mapped_layers.original, annotations.get(spec.LAYERS, "").split(":")))

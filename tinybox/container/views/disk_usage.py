@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.container import pruning
+from tinybox.container.records import spec
 from tinybox.container.storage import volumes
 from tinybox.container.views import image_list, listing
 from tinybox.errors import ImageError, report
@@ -79,7 +80,7 @@ class CacheUse(NamedTuple):
 
 def sizes_of(listed: Listed) -> tuple[int, int]:
     """Return the bytes of the files that a container has changed, and those together with the files of its image."""
-    own = tree_size(f"{listed.paths.bundle(listed.id)}/upper")
+    own = tree_size(f"{listed.paths.bundle(listed.id)}/{'rootfs' if spec.COPIED in listed.annotations else 'upper'}")
     try:
         below = Store(listed.paths.root).image(listed.image_id).size if listed.image_id else 0
     except ImageError:  # the name of the image is gone; its layers stay as long as the container

@@ -21,6 +21,7 @@ from tinybox.images.reference import DOCKER
 from tinybox.images.store import Store, this_architecture
 from tinybox.isolation.cgroups.hierarchies import hierarchies
 from tinybox.linux import proc
+from tinybox.linux.filesystem import overlay_refusal
 
 if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
@@ -122,7 +123,7 @@ def _engine(paths: Paths, where: Hierarchies, version: str) -> dict[str, Any]:
         networks = set()
     return {
         "ServerVersion": version,
-        "Driver": "overlay",
+        "Driver": overlay_refusal.driver(),
         "DriverStatus": [["Backing Filesystem", _file_system(paths.root)]],
         "DockerRootDir": paths.root,
         "LoggingDriver": defaults.settings().get(defaults.DRIVER, "json-file"),

@@ -14,6 +14,7 @@ from tinybox.container.records import spec
 from tinybox.container.views import host_config, network_inspection
 from tinybox.container.views.units import SECOND, rfc3339, stamp
 from tinybox.errors import StateError, UsageError
+from tinybox.linux.filesystem import overlay_marks, overlay_refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def container(listed: Listed) -> JsonObject:
         "HostsPath": _source_of(bundle, config, "/etc/hosts"),
         "Name": f"/{listed.name}",
         "RestartCount": listed.state.get("restarts", 0),
-        "Driver": "overlay",
+        "Driver": _driver(config),
         "Platform": "linux",
         "MountLabel": config.get("linux", {}).get("mountLabel", ""),
         "ProcessLabel": config["process"].get("selinuxLabel", ""),
@@ -151,7 +152,14 @@ def _files(listed: Listed, config: Spec) -> JsonObject:
         "UpperDir": os.path.join(bundle, "upper"),
         "WorkDir": os.path.join(bundle, "work"),
     }
-    return {"Name": "overlay", "Data": data}
+    return {"Name": _driver(config), "Data": data}
+
+
+def _driver(config: Spec) -> str:
+    """Return what has made the container's root: the kernel's overlay, fuse-overlayfs, or copied layers."""
+    if spec.COPIED in config.get("annotations", {}):
+        return overlay_refusal.COPIES
+    return overlay_refusal.PROGRAM if overlay_marks.refused else "overlay"
 
 
 def _source_of(bundle: str, config: Spec, place: str) -> str:
@@ -192,7 +200,7 @@ def image(store: Store, found: Image) -> JsonObject:
         "Os": document.get("os") or "linux",
         "Size": found.size,
         "Config": found.config,
-        "GraphDriver": {"Name": "overlay", "Data": {"LowerDir": ":".join(reversed(found.layers))}},
+        "GraphDriver": {"Name": overlay_refusal.driver(), "Data": {"LowerDir": ":".join(reversed(found.layers))}},
         "RootFS": {"Type": "layers", "Layers": found.diff_ids},
         "Metadata": {"LastTagTime": stamp(_named_at(store, found.id))},
     }

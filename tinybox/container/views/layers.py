@@ -121,6 +121,9 @@ def _of_container(paths: Paths, word: str, container: str) -> Stack:
     annotations = config.get("annotations", {})
     if not annotations.get(spec.LAYERS):
         raise StateError(f"container {word}", "it has no layers", "its root file system is a directory")
+    if spec.COPIED in annotations:
+        cause = "its root is a copy of the image's layers, with none above them"
+        raise StateError(f"container {word}", cause, f"tinybox diff {word}")
     below = annotations[spec.LAYERS].split(":")
     mark = overlay.opaque_mark(userns=spec.has_other_users(config))
     upper = f"{bundle}/upper"

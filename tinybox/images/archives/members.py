@@ -17,6 +17,7 @@ from tinybox.images.archives import sparse
 from tinybox.images.archives.metadata import XATTR
 from tinybox.linux.filesystem import holes
 from tinybox.linux.filesystem.files import KERNELS_OWN, LONGEST_PATH, file_system, open_regular, open_straight
+from tinybox.linux.filesystem.overlay_marks import is_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -80,7 +81,7 @@ def members(
                 skipped(where)
                 continue
             if not marks:
-                header.pax_headers = {key: value for key, value in header.pax_headers.items() if "overlay." not in key}
+                header.pax_headers = {key: value for key, value in header.pax_headers.items() if not is_note(key)}
             if header.isdir():
                 pending += _children(fd, path)
             if header.isreg() and header.size:

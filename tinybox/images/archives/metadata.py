@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
+from tinybox.linux.filesystem.overlay_marks import is_note
 
 if TYPE_CHECKING:
     import tarfile
@@ -29,7 +30,7 @@ def _set_attribute(fd: int, name: str, value: bytes) -> None:
 
     ImageError: an attribute of overlayfs, by which an image could hide or show other files.
     """
-    if "overlay." in name:
+    if is_note(name):
         raise ImageError("", f"it has the attribute {name}, which controls overlayfs", "the archive is unsafe")
     if name == "security.capability":
         os.setxattr(fd, name, value)

@@ -21,7 +21,6 @@ from tinybox.linux.filesystem.files import (
     LONGEST_PATH,
     RESOLVE_IN_ROOT,
     RESOLVE_NO_MAGICLINKS,
-    open_straight,
     openat2,
     remove_tree,
 )
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 ENTRIES_MAX = 1_000_000
 KEPT_MAX = 1 << 26  # bytes of names and attributes of directories, which stay in memory until the end
-REPLACED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV}  # a later member took the directory's place
 KINDS = "a file, directory, symbolic link, hard link or fifo"
 
 
@@ -100,17 +98,7 @@ class Tree:
 
         That are AUFS's own files, and whiteouts in opaque directories, which overlayfs would show as broken files.
         """
-        for folder in self._marks.useless():
-            try:
-                here = open_straight(self._root, b"/".join(folder) or b".", os.O_RDONLY | os.O_DIRECTORY)
-            except OSError as error:
-                if error.errno in REPLACED:
-                    continue
-                raise
-            try:
-                whiteouts.remove(here)
-            finally:
-                os.close(here)
+        self._marks.finish(self._root)
         for name in self._marks.aufs:
             self._clear(self._root, name)
 
@@ -123,7 +111,7 @@ class Tree:
         try:
             fd = self._open(parts_of(directory.name), os.O_NOFOLLOW)
         except OSError as error:
-            if error.errno in REPLACED:
+            if error.errno in whiteouts.REPLACED:
                 return
             raise
         try:
@@ -270,7 +258,7 @@ class Tree:
 
     def _is_whiteout(self, parent: int, name: bytes) -> bool:
         """Return whether *name* is a whiteout of this layer; no other device is ever made in a layer."""
-        return self.is_layer and stat.S_ISCHR(whiteouts.mode_of(parent, name))
+        return self.is_layer and whiteouts.is_whiteout(whiteouts.mode_of(parent, name))
 
     def _count(self) -> None:
         self._entries += 1

@@ -75,6 +75,39 @@ def write(path: str, text: str) -> None:
     own_files.write_once(fd, text.encode())
 
 
+def open_tasks(directories: Iterable[str]) -> list[int]:
+    """Return a close-on-exec fd of the file ``tasks`` of each group of version 1 that exists, for `enter`; cgroups(7).
+
+    The kernel checks the rights of the process that opens the file, not of the one that writes to it (Linux 5.16).
+    """
+    opened: list[int] = []
+    try:
+        for directory in directories:
+            try:
+                opened.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
+            except FileNotFoundError:
+                continue  # the group was not made in this hierarchy
+    except OSError:
+        for fd in opened:
+            os.close(fd)
+        raise
+    return opened
+
+
+def enter(tasks: list[int]) -> None:
+    """Move this process, which must have a single thread, into the groups with the open files *tasks*; close these.
+
+    A "0" in ``tasks`` moves the thread that writes it; see cgroups(7). A write to ``cgroup.procs`` waits until no
+    process of the host forks (cgroup_threadgroup_rwsem in the kernel), this one does not. pids.max refuses neither.
+    """
+    try:
+        while tasks:
+            own_files.write_once(tasks.pop(0), b"0")
+    finally:
+        while tasks:  # after an error
+            os.close(tasks.pop())
+
+
 def refusal(thing: str, error: OSError) -> HostError:
     """Return a HostError for *thing* that explains the errno(3) for control groups: the broken rule, and a cure."""
     cause, cure = REFUSALS.get(error.errno or 0, (error.strerror or str(error), ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tinybox.errors import HostError, UsageError
@@ -64,17 +65,16 @@ class SubGroup(Cgroup):
         except OSError as error:
             raise self._missing(root, error) from error
 
-    def join(self, pid: int, *, unified: bool = False) -> None:
-        """Move the process *pid* into each group, as for a container; HostError: one of them does not exist."""
-        for root in self.hierarchies.roots():
-            if (root == self.hierarchies.unified and not unified) or not self._is_in(root):
-                continue
-            try:
-                files.write(f"{self._path(root)}/cgroup.procs", str(pid))
-            except ProcessLookupError:
-                raise
-            except OSError as error:
-                raise self._missing(root, error) from error
+    def open_tasks(self) -> list[int]:
+        """Return fds of the groups of version 1, as for a container; HostError: one of them does not exist."""
+        roots = list(filter(self._is_in, dict.fromkeys(self.hierarchies.v1.values())))
+        for root in roots:
+            if not os.path.isdir(self._path(root)):
+                raise self._missing(root, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+        try:
+            return files.open_tasks(map(self._path, roots))
+        except OSError as error:
+            raise files.refusal(f"cgroup {self.name}", error) from error
 
     def _missing(self, root: str, error: OSError) -> HostError:
         cure = "make it first" if isinstance(error, FileNotFoundError) else ""

@@ -17,16 +17,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-LOOK = 1.0  # seconds between two searches for a stopped process that holds the lock
-_PAUSE_MOST = 0.01  # seconds between two tries, at most
+LOOK = 0.5  # seconds before the first look at who holds the lock; each further wait is as long as all before it
+_PAUSES = (0.001, 0.01, 0.05)  # seconds between two tries: at first; at most; at most, if many wait for a long time
+_PART = 16  # a wait that has lasted longer is long: another try after a sixteenth of it is soon enough
 
 
 def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
     """Lock the open file *fd*, and wait for the lock without a limit of time; see flock(2).
 
-    Every second it continues the stopped processes that hold the lock. See signals/stopped.py.
+    If the lock has the same holder at two looks, the first time after a second, those holders that are stopped are
+    continued; see signals/stopped.py. While it goes from one process to the next, nothing is searched: 200 boxes that
+    end at once wait for one lock, and each search would keep the holder from its work.
     """
-    pause, search_at = 0.001, time.monotonic() + LOOK
+    (pause, usual, most), begun, look = _PAUSES, time.monotonic(), LOOK
+    takers: list[int] | None = None
     while True:
         try:
             fcntl.flock(fd, operation | fcntl.LOCK_NB)
@@ -34,12 +38,15 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
             time.sleep(pause)
         else:
             return
-        pause = min(2 * pause, _PAUSE_MOST)
-        if time.monotonic() > search_at:
+        lasted = time.monotonic() - begun
+        pause = min(2 * pause, max(usual, min(lasted / _PART, most)))
+        if lasted > look:
             from tinybox.linux.signals import stopped
 
-            stopped.wake_holders(os.fstat(fd))
-            search_at = time.monotonic() + LOOK
+            former, takers = takers, stopped.takers(os.fstat(fd))
+            if takers == former:
+                stopped.wake_takers(os.fstat(fd), takers)
+            look = 2 * lasted
 
 
 class Lock:

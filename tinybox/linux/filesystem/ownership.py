@@ -43,19 +43,19 @@ def check(path: str) -> bool:
     return not rest
 
 
-def check_inside(folder: str, names: tuple[str, ...]) -> set[str]:
+def check_inside(folder: str, names: tuple[str, ...]) -> dict[str, int]:
     """Raise HostError if another user can change one of the files *names* of the directory *folder*; see stat(2).
 
-    The directory itself was checked before. Returns the *names* that are there: a missing file is no error.
+    The directory itself was checked before. Returns the modes of the *names* that are there: one may be missing.
     """
-    found = set()
+    found = {}
     for name in names:
         try:
             info = os.lstat(f"{folder}/{name}")
         except OSError:
             continue
         _judge(f"{folder}/{name}", info, 0, is_last=True)
-        found.add(name)
+        found[name] = info.st_mode
     return found
 
 

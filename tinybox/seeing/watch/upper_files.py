@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import stat
 import time
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from tinybox.container.views import units
 from tinybox.isolation.merged import Merged
-from tinybox.linux.filesystem.overlay_marks import is_whiteout
+from tinybox.linux.filesystem import overlay_marks
+from tinybox.linux.filesystem.overlay_marks import infos, is_whiteout
 from tinybox.seeing.watch.rows import Panel, Row, limited
 
 if TYPE_CHECKING:
@@ -98,6 +100,8 @@ def walk(top: str) -> Iterator[Found]:
 
 
 def _entries(fd: int, folder: str) -> list[Found]:
+    if overlay_marks.refused:  # a mark may be a name
+        return sorted((f"{folder}/{name}", info) for name, info in islice(infos(fd), MOST))
     found = []
     with os.scandir(fd) as entries:
         for entry in entries:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +18,11 @@ from tests.support.boxes import patience
 from tests.support.slowness import SLOWNESS
 from tinybox.linux.filesystem import locks
 from tinybox.linux.filesystem.locks import Lock
+from tinybox.linux.signals import stopped
+from tinybox.linux.waiting import until
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 
 def test_who_holds_a_file_for_himself_is_seen(tmp_path: Path) -> None:
@@ -82,3 +89,117 @@ def is_free(path: Path) -> bool:
         except BlockingIOError:
             return False
     return True
+
+
+HOLDER = """
+import fcntl, os, sys, time
+fd = os.open(sys.argv[1], os.O_RDONLY)
+for line in sys.stdin:
+    if line.strip() == "fork":
+        child = os.fork()
+        if child == 0:
+            time.sleep(1000)
+        print(child, flush=True)
+        continue
+    fcntl.flock(fd, {"take": fcntl.LOCK_SH, "free": fcntl.LOCK_UN}[line.strip()])
+    print("done", flush=True)
+"""
+
+
+class Holder:
+    """A process that takes a shared lock on a file, and frees it, when it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        words = [sys.executable, "-c", HOLDER, str(path)]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def does(self, word: str) -> None:
+        """Tell it *word*, and wait until that is done."""
+        assert self.says(word) == "done"
+
+    def says(self, word: str) -> str:
+        """Tell it *word*; return its answer."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def ends(self) -> None:
+        """End it, and so free its lock, unless it has a child."""
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[tuple[Path, Holder]]:
+    """Give the path of a file, and a process that has locked it."""
+    path = tmp_path / "lock"
+    path.touch()
+    holder = Holder(path)
+    holder.does("take")
+    yield path, holder
+    holder.ends()
+
+
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_lock_that_goes_round_is_not_searched(
+    held: tuple[Path, Holder], monkeypatch: pytest.MonkeyPatch, *, changes: bool
+) -> None:
+    """While others take a lock in turns, a process that waits searches nothing; the control: one holder for all time.
+
+    The others take shared locks, each before the one before it ends: so the process that waits for an exclusive lock
+    does not get it between them.
+    """
+    path, holder = held
+    searches, real, looks = list[list[int]](), stopped.wake_takers, list[list[int]]()
+
+    def noted(lock: os.stat_result, pids: list[int]) -> None:
+        searches.append(pids)
+        real(lock, pids)
+
+    def looked(lock: os.stat_result, find: Callable[[os.stat_result], list[int]] = stopped.takers) -> list[int]:
+        looks.append(find(lock))
+        return looks[-1]
+
+    monkeypatch.setattr(stopped, "wake_takers", noted)
+    monkeypatch.setattr(stopped, "takers", looked)
+    with open(path, encoding="ascii") as file:
+        waiting = threading.Thread(target=locks.lock_file, args=(file.fileno(),))
+        waiting.start()
+        try:
+            while len(looks) < 3:
+                if changes:
+                    former, holder = holder, Holder(path)
+                    holder.does("take")
+                    former.ends()
+                time.sleep(0.02)
+        finally:
+            holder.ends()
+            waiting.join()
+    assert bool(searches) == (not changes)
+    assert all(holder.process.pid in pids for pids in searches)
+
+
+@pytest.mark.parametrize("who", ["holder", "child", "orphan"])
+def test_a_stopped_holder_is_continued(held: tuple[Path, Holder], who: str) -> None:
+    """The process that has taken the lock, a child that has it from there, and that child after its parent's end."""
+    path, one = held
+    assert stopped.takers(path.stat()) == [one.process.pid]
+    pid = one.process.pid if who == "holder" else int(one.says("fork"))
+    if who == "orphan":
+        one.process.kill()
+        one.process.wait()
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        assert until(lambda: state_of(pid) == "T", time.monotonic() + 10 * SLOWNESS, 0.01)
+        assert not is_free(path)
+        stopped.wake_takers(path.stat(), [one.process.pid])
+        assert until(lambda: state_of(pid) in "SR", time.monotonic() + 10 * SLOWNESS, 0.01)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def state_of(pid: int) -> str:
+    """Return the state of a process; see proc_pid_stat(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
