@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
 
 from tinybox.container.network import BRIDGE
 from tinybox.container.network.neighbours import Neighbours, RunningBox, running
@@ -73,9 +72,11 @@ class HostsLock:
         """Note that the records of *networks* were read at *read*; of other networks, only those *known* are kept."""
         kept = {name: when for name, when in self._read.items() if name in known}
         data = json.dumps(kept | dict.fromkeys(networks, read)).encode()
-        with suppress(OSError):
+        try:
             os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
             files.replace(self._path, data)
+        except OSError:
+            return
 
 
 def announce(paths: Paths, container: str, annotations: Mapping[str, str]) -> None:

@@ -25,7 +25,7 @@ FIRST_CHECK = 0.3  # seconds that a command waits before it searches for stopped
 LONGEST_PAUSE = 30.0  # seconds between two searches at most
 KILL_AFTER = 3.0  # seconds after which an owner is killed that a search continued and a later one finds stopped again
 KILL_PAUSE = 2.0  # seconds between two searches at most, when the owner may be killed
-_PAUSES, _PART = (0.005, 0.1), 16  # seconds between two looks at a container: a sixteenth of the wait, in these limits
+_PAUSES, _PART = (0.005, 0.5), 16  # seconds between two looks at a container: a sixteenth of the wait, in these limits
 
 
 class Wait:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 LOOK = 0.5  # seconds before the first look at who holds the lock; each further wait is as long as all before it
-_PAUSES = (0.001, 0.01, 0.05)  # seconds between two tries: at first; at most; at most, if many wait for a long time
+_PAUSES = (0.001, 0.01, 0.5)  # seconds between two tries: at first; at most; at most, if many wait for a long time
 _PART = 16  # a wait that has lasted longer is long: another try after a sixteenth of it is soon enough
 
 

@@ -126,7 +126,8 @@ def wake_takers(lock: os.stat_result, pids: list[int]) -> None:
             for pid in candidates:
                 wake(pid, "T", lock)
             return
-    wake_holders(lock)
+    if takers(lock) == pids:  # else it has gone on to another process meanwhile
+        wake_holders(lock)
 
 
 def wake_parents(room: str) -> None:

@@ -194,7 +194,7 @@ def test_a_stopped_holder_is_continued(held: tuple[Path, Holder], who: str) -> N
         os.kill(pid, signal.SIGSTOP)
         assert until(lambda: state_of(pid) == "T", time.monotonic() + 10 * SLOWNESS, 0.01)
         assert not is_free(path)
-        stopped.wake_takers(path.stat(), [one.process.pid])
+        stopped.wake_takers(path.stat(), stopped.takers(path.stat()))
         assert until(lambda: state_of(pid) in "SR", time.monotonic() + 10 * SLOWNESS, 0.01)
     finally:
         os.kill(pid, signal.SIGKILL)
