@@ -79,11 +79,21 @@ def _drop(number: int) -> None:
 
 
 def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -> None:
-    """Become the container's user; the permitted set is kept until the next step sets it; see credentials(7)."""
+    """Become the container's user; the permitted set is kept until the next step sets it; see credentials(7).
+
+    UsageError: the user namespace of this process has no such id.
+    """
     process.set_keep_capabilities()
-    set_groups(groups)
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
+    try:
+        set_groups(groups)
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        ids = " ".join(map(str, (f"{uid}:{gid}", *groups)))
+        cure = "/proc/self/uid_map and gid_map of a box list the ids"
+        raise UsageError(f"user {ids}", "the user namespace of the box has not all of these ids", cure) from error
     os.umask(0o022 if umask is None else umask)
 
 

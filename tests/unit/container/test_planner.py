@@ -127,7 +127,7 @@ def test_where_overlays_are_refused_a_process_serves_the_root(handles: Handles) 
     assert "serve-root" not in names(copied.parent)
     assert next(step.says for step in copied.child if step.name == "root").startswith("Make the copy")
     kinds = [*SPEC["linux"]["namespaces"], {"type": "user"}]
-    with pytest.raises(HostError, match="--userns private: the file system of the store refuses overlays"):
+    with pytest.raises(HostError, match="a user namespace of its own: the file system of the store refuses overlays"):
         planned(changed(linux={"namespaces": kinds}), handles, here)
 
 

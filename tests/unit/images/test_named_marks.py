@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -92,26 +91,6 @@ def test_a_layer_keeps_its_names(stack: list[str], tmp_path: Path) -> None:
         tree.end()
     assert (target / "d/.wh..wh..opq").exists()
     assert list(changes(str(target), [lower], MARK)) == CHANGES
-
-
-@pytest.mark.usefixtures("refused")
-def test_a_socket_stands_for_a_whiteout_until_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no device 0:0 can be made, a layer gets the name; a directory that comes after its whiteout is opaque."""
-    mknod = os.mknod
-
-    def without_devices(path: bytes, mode: int, device: int = 0, *, dir_fd: int) -> None:
-        if stat.S_ISCHR(mode):
-            raise PermissionError(1, "as on an overlay")
-        mknod(path, mode, device, dir_fd=dir_fd)
-
-    monkeypatch.setattr(os, "mknod", without_devices)
-    with Tree(str(tmp_path)) as tree:
-        for name in (".wh.gone", ".wh.d", "d/file", "e/.wh.below"):
-            tree.add(tarfile.TarInfo(name), [])
-        tree.end()
-    found = {str(path.relative_to(tmp_path)): path.lstat().st_mode for path in tmp_path.rglob("*")}
-    assert found.keys() == {".wh.gone", "d", "d/.wh..wh..opq", "d/file", "e", "e/.wh.below"}
-    assert not any(stat.S_ISSOCK(mode) for mode in found.values())
 
 
 @pytest.mark.usefixtures("refused")

@@ -23,7 +23,9 @@ def parent_steps(task: Task) -> list[Step]:
     """Plan the parent's steps before clone3(2): check the root directory, or copy the layers as idmapped mounts."""
     if task.host.refuses_overlay and task.userns and spec.LAYERS in task.annotations:
         cause = "the file system of the store refuses overlays, and no other root can have the ids of a user namespace"
-        raise HostError("--userns private", cause, "--userns host, or put the store on ext4, xfs, btrfs or tmpfs")
+        raise HostError(
+            "a user namespace of its own", cause, "--userns host, or put the store on ext4, xfs, btrfs or tmpfs"
+        )
     if not layers_of(task):
         says = "Check that the bundle's root directory exists"
         return [
