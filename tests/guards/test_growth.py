@@ -43,6 +43,18 @@ def run(paths: Paths, log: Path, *words: str) -> int:
     return log.read_text().count("\n")
 
 
+def least_calls(tinybox: Command, log: Path, *words: str) -> int:
+    """Return how many system calls a command makes, the least of three times: a longer wait is more calls.
+
+    strace prints a call twice, the second time with "resumed", if another process makes one meanwhile.
+    """
+    command, counts = [strace.strace(), "-f", "-o", str(log), tinybox.path, *words], []
+    for _ in range(3):
+        subprocess.run(command, env=tinybox.environment, capture_output=True, check=True)
+        counts.append(sum(" resumed>" not in line for line in log.read_text().splitlines()))
+    return min(counts)
+
+
 def test_a_box_at_rest_costs_ps_one_read(tmp_path: Path) -> None:
     """`ps -a` makes five calls for each box that has ended: its name is read, and one file, and nothing else of it."""
     more = calls(tmp_path, MORE, "ps", "-a") - calls(tmp_path, FEW, "ps", "-a")
@@ -80,10 +92,7 @@ def test_a_running_box_costs_other_commands_three_calls(tinybox: Command, tmp_pa
                      for _ in range(count))  # fmt: skip
 
     def counted(*words: str) -> int:
-        log = tmp_path / "calls"
-        command = [strace.strace(), "-f", "-o", str(log), tinybox.path, *words]
-        subprocess.run(command, env=tinybox.environment, capture_output=True, check=True)
-        return log.read_text().count("\n")
+        return least_calls(tinybox, tmp_path / "calls", *words)
 
     try:
         more(1)
@@ -94,7 +103,7 @@ def test_a_running_box_costs_other_commands_three_calls(tinybox: Command, tmp_pa
     finally:
         tinybox("rm", "-f", *boxes)
     assert 1 <= each["volume ls"] <= 5
-    assert 1 <= each["exec"] <= 12  # a wait of another length is another number of calls
+    assert 1 <= each["exec"] <= 12
     assert 10 <= each["ps"] <= 20
 
 
@@ -111,13 +120,7 @@ def test_a_neighbour_costs_a_change_of_names_fifteen_calls(tinybox: Command, tmp
         boxes.extend(stdout_of(tinybox, *words).strip() for _ in range(count))
 
     def counted() -> int:
-        log, words = tmp_path / "calls", ("run", "--rm", "--network", network, "busybox", "true")
-        command = [strace.strace(), "-f", "-o", str(log), tinybox.path, *words]
-        counts = []
-        for _ in range(3):  # the least counts: a longer wait is more calls
-            subprocess.run(command, env=tinybox.environment, capture_output=True, check=True)
-            counts.append(sum(" resumed>" not in line for line in log.read_text().splitlines()))
-        return min(counts)
+        return least_calls(tinybox, tmp_path / "calls", "run", "--rm", "--network", network, "busybox", "true")
 
     stdout_of(tinybox, "network", "create", network)
     try:
