@@ -30,9 +30,10 @@ TEST_PACKAGES="$TEST_PACKAGES uidmap slirp4netns passt fuse-overlayfs"
 ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugins iptables docker-compose"
 # For a virtual machine for the lecture (vm/provision.sh), and for its tests.
 LECTURE_PACKAGES="python3-venv bash-completion man-db uidmap slirp4netns"
-LECTURE_TEST_PACKAGES="vagrant debootstrap"
+# vagrant lists the machines of a Vagrantfile only if it has a provider that works: the plugin for libvirt does, alone.
+LECTURE_TEST_PACKAGES="vagrant vagrant-libvirt debootstrap"
 # For `vagrant up` with libvirt, started by the test itself: without libvirt-daemon-system, which has the services.
-VAGRANT_TEST_PACKAGES="$LECTURE_TEST_PACKAGES $QEMU vagrant-libvirt libvirt-daemon libvirt-clients libvirt-daemon-driver-qemu dnsmasq-base rsync"
+VAGRANT_TEST_PACKAGES="$LECTURE_TEST_PACKAGES $QEMU libvirt-daemon libvirt-clients libvirt-daemon-driver-qemu dnsmasq-base rsync"
 
 # Shells and man(1) of all users read files here that belong to no package.
 PREFIX=${PREFIX-/usr/local}
