@@ -71,8 +71,11 @@ def dockerd(place: Quarters, *options: str, default: str = "runc", storage: str 
             time.sleep(0.05)
         docker.pid = child_of(daemon.pid) if place.has_pids else daemon.pid
         yield docker
-        if daemon.poll() is None and (names := docker.says("ps", "-aq").split()):
-            docker.says("rm", "-f", *names)
+        deadline = time.monotonic() + PATIENCE
+        while daemon.poll() is None and (names := docker.says("ps", "-aq").split()):
+            docker("rm", "-f", *names)  # not says(): a Swarm removes containers of its own at the same moment
+            assert time.monotonic() < deadline, docker.says("ps", "-a")
+            time.sleep(0.05)
     finally:
         if daemon.poll() is None:
             os.kill(docker.pid or daemon.pid, signal.SIGTERM)

@@ -123,10 +123,14 @@ execute = click.Command(
 @TIME
 @SIGNAL
 def stop(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int:
-    """Stop containers: send the stop signal, and SIGKILL after some seconds."""
+    """Stop containers, all at the same time: send the stop signal, and SIGKILL after some seconds."""
     from tinybox.container import control
     from tinybox.container.records.paths import Paths
 
+    if len(names) > 1:
+        from tinybox.cli import at_once
+
+        return at_once.each(names, lambda name: control.stop(Paths(), name, seconds, signal_word))
     return each(names, lambda name: control.stop(Paths(), name, seconds, signal_word))
 
 

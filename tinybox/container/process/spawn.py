@@ -97,7 +97,10 @@ def kill(handles: Handles) -> None:
 
 
 def kill_recorded(pid: int, ticks: int) -> None:
-    """Kill the process *pid* that was started *ticks* after the boot, if it still runs, and wait for its end."""
+    """Kill the process *pid* that was started *ticks* after the boot, if it still runs, and wait for its end.
+
+    A zombie that its parent does not reap has ended; and without root, of one of an earlier home the kernel says EPERM.
+    """
     try:
         pidfd = os.pidfd_open(pid) if pid > 0 else -1
     except ProcessLookupError:
@@ -105,8 +108,7 @@ def kill_recorded(pid: int, ticks: int) -> None:
     if pidfd < 0:
         return
     try:
-        found = proc.stat_of(pid)
-        if found is not None and found.starttime == ticks:
+        if proc.is_alive(pid, ticks):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             waiting.readable(pidfd, PATIENCE)
     except ProcessLookupError:
