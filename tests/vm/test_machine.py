@@ -77,6 +77,7 @@ def test_a_folder_below_the_machine_s_disk_is_visible(monkeypatch: pytest.Monkey
         monkeypatch.undo()
 
 
+@pytest.mark.timeout(1800 * SLOWNESS)  # seconds: emulated, it takes seven minutes, and on a slow machine more than ten
 def test_the_chosen_tests_pass_on_version_2(store_root: Path, record_property: Callable[[str, object], None]) -> None:
     """Limits, OOM, throttling, freezing, cgroup.kill, CLONE_INTO_CGROUP, delegation, pids, cpuset and io work there."""
     output = io.BytesIO()
