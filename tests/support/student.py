@@ -173,4 +173,4 @@ def _living(home: Path, *, has_fuse: bool) -> Iterator[Student]:
     finally:
         shutil.rmtree(place)
         for path in home.iterdir():
-            shutil.rmtree(path)
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
