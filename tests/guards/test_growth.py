@@ -155,7 +155,7 @@ def steps_of_names(folder: Path, count: int) -> int:
 def test_the_work_for_names_grows_as_the_boxes(tmp_path: Path) -> None:
     """Twice as many boxes are twice as many steps: no box looks at each other box. System calls do not show that."""
     tmp_path.chmod(0o700)
-    steps_of_names(tmp_path, FEW // 2)  # what is done once in a process
+    steps_of_names(tmp_path, FEW // 2)  # the first call also does the work that a process does once
     few, more = steps_of_names(tmp_path, FEW), steps_of_names(tmp_path, 2 * FEW)
     assert few > 10 * FEW  # the control: the work is counted
     assert more < 2.1 * few

@@ -81,7 +81,7 @@ def _drop(number: int) -> None:
 def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -> None:
     """Become the container's user; the permitted set is kept until the next step sets it; see credentials(7).
 
-    UsageError: the user namespace of this process has no such id.
+    UsageError: the user namespace of this process lacks one of the ids.
     """
     process.set_keep_capabilities()
     try:
@@ -91,9 +91,9 @@ def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        ids = " ".join(map(str, (f"{uid}:{gid}", *groups)))
-        cure = "/proc/self/uid_map and gid_map of a box list the ids"
-        raise UsageError(f"user {ids}", "the user namespace of the box has not all of these ids", cure) from error
+        cause = f"the box's user namespace lacks this user, the group, or one of the groups {[*groups]}"
+        cure = "uid_map and gid_map in /proc/self of a box list its ids"
+        raise UsageError(f"user {uid}:{gid}", cause, cure) from error
     os.umask(0o022 if umask is None else umask)
 
 

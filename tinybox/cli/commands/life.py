@@ -127,11 +127,12 @@ def stop(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int
     from tinybox.container import control
     from tinybox.container.records.paths import Paths
 
+    of_all = each
     if len(names) > 1:
         from tinybox.cli import at_once
 
-        return at_once.each(names, lambda name: control.stop(Paths(), name, seconds, signal_word))
-    return each(names, lambda name: control.stop(Paths(), name, seconds, signal_word))
+        of_all = at_once.each
+    return of_all(names, lambda name: control.stop(Paths(), name, seconds, signal_word))
 
 
 @click.command()

@@ -23,7 +23,7 @@ _TREE = "root"  # the name of the mount among the handles
 
 
 def serve(task: Task) -> Step:
-    """Plan the parent's step."""
+    """Plan the parent's step: it makes the mount and starts the program; the undo waits for the program's end."""
     upper, work = (os.path.join(task.bundle, name) for name in ("upper", "work"))
     says = "Start fuse-overlayfs, which serves the overlay that the kernel refuses in this store"
     act = (_serve, task.handles, task.layers, upper, work, spec.VOLATILE in task.annotations)
