@@ -14,7 +14,7 @@ from tests.support import image_archives as tar
 from tests.support.hostile_images import parents
 from tinybox.build import cache, layering, run_mounts
 from tinybox.build.files import context
-from tinybox.container.config import mount_option
+from tinybox.container.config.volumes import mount_option
 from tinybox.images import removal
 from tinybox.images.store import Store
 from tinybox.linux.filesystem import inside

@@ -93,7 +93,7 @@ NEVER_IN_RUN = NEVER | {
     "tinybox.workshop": 5,
     "tinybox.exercises": 5,
     "tinybox.cli.rootless": 2,  # only for a user without root, as the next two
-    "tinybox.isolation.home": 2,
+    "tinybox.isolation.rootless.home": 2,
     "tinybox.isolation.pid_members": 1,
     "tinybox.container.planning.omissions": 1,
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.isolation import home
+from tinybox.isolation.rootless import home
 from tinybox.linux.user_namespaces import HOME, NETWORK
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.isolation import home_pasta
-from tinybox.isolation.port_forwarder import Forwarder
+from tinybox.isolation.rootless import home_pasta
+from tinybox.isolation.rootless.port_forwarder import Forwarder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -7,7 +7,8 @@ import pytest
 from tinybox import text_values
 from tinybox.cli import quick
 from tinybox.cli.run_command import table_command
-from tinybox.container.config import life, mount_option
+from tinybox.container.config import life
+from tinybox.container.config.volumes import mount_option
 from tinybox.container.views import filter_values, units
 from tinybox.errors import UsageError
 from tinybox.oci import command_line, usage

@@ -1,7 +1,7 @@
 """A user without root: which store and run directory are the user's, and which commands enter the user's home.
 
 A command enters the home before it does anything else, and then executes itself again, as root of the home; a plain
-`run` need not. See isolation/home.py and docs/adr/0034-rootless.md. For root this module is never loaded.
+`run` need not. See isolation/rootless/home.py and docs/adr/0034-rootless.md. For root this module is never loaded.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sys
 from tinybox.container.records import own_paths, paths
 from tinybox.container.records.own_paths import INSIDE, LIVE
 from tinybox.errors import HostError
-from tinybox.isolation import home
 from tinybox.isolation.cgroups import delegation
+from tinybox.isolation.rootless import home
 from tinybox.linux import user_namespaces
 
 OUTSIDE = frozenset(("version", "completion", "explain", "replay", "help", "login", "logout"))  # these need no store
@@ -31,7 +31,7 @@ def prepare(arguments: list[str]) -> None:
     if INSIDE in os.environ:
         own_paths.go_on(os.environ.pop(INSIDE))
         if words[:1] == ["network"]:  # it shows and changes bridges
-            from tinybox.isolation import home_network
+            from tinybox.isolation.rootless import home_network
 
             home_network.join(user_namespaces.live)
         return

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding, text, tried
 from tinybox.errors import HostError
-from tinybox.isolation import capabilities, home
+from tinybox.isolation import capabilities
+from tinybox.isolation.rootless import home
 from tinybox.linux import capability, process, seccomp
 
 if TYPE_CHECKING:

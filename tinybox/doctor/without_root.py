@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from tinybox.doctor.finding import NOTE, OK, Finding, text
-from tinybox.isolation import home_network
 from tinybox.isolation.cgroups.hierarchies import hierarchies
+from tinybox.isolation.rootless import home_network
 from tinybox.linux import proc
 
 if TYPE_CHECKING:

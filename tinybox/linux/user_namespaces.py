@@ -1,7 +1,7 @@
 """The user namespace of this process: the host's own, or one that a user without root owns; user_namespaces(7).
 
 Root of a user namespace has all capabilities, but only over what belongs to that namespace: it makes mounts and other
-namespaces, but no device files, no control groups, no attributes ``trusted.*``. See isolation/home.py.
+namespaces, but no device files, no control groups, no attributes ``trusted.*``. See isolation/rootless/home.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tinybox.errors import HostError
 from tinybox.linux import proc
 
 _INITIAL = "user:[4026531837]"  # PROC_USER_INIT_INO in the kernel's proc_ns.h, the same number on every Linux
-home = -1  # the open file RUN/.home, if this process is in a home; see isolation/home.py
+home = -1  # the open file RUN/.home, if this process is in a home; see isolation/rootless/home.py
 live = ""  # the run directory of the home, for its network
 groups = ""  # the directory of cgroup v2 that was given to this user; see isolation/cgroups/delegation.py
 HOME, NETWORK = 0, 1  # the bytes of RUN/.home: a process that locks one is in the home, or in its network

@@ -2,8 +2,8 @@
 
 If the check is root's, the process becomes the user who has called sudo(8), or user 1000. This user may not be able to
 read Python, for instance below /root; and the check of a user without root has no other user: it is root of the user's
-home, see isolation/home.py. Then the process enters one more user namespace, in which it is not id 0, so that execve(2)
-takes its capabilities away. See user_namespaces(7) and capabilities(7).
+home, see isolation/rootless/home.py. Then the process enters one more user namespace, in which it is not id 0, so that
+execve(2) takes its capabilities away. See user_namespaces(7) and capabilities(7).
 """
 
 from __future__ import annotations

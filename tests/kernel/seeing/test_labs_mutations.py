@@ -13,8 +13,9 @@ import pytest
 from tinybox.build.files import copying
 from tinybox.container.process import init
 from tinybox.images.archives import whiteouts
-from tinybox.isolation import home, idmap, namespaces, rlimits, rootfs
+from tinybox.isolation import idmap, namespaces, rlimits, rootfs
 from tinybox.isolation.cgroups import limits, visible_tree
+from tinybox.isolation.rootless import home
 from tinybox.lab import course
 from tinybox.linux.filesystem import descriptors
 

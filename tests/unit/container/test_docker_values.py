@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.container.config import asked_mounts, mount_option, security_option
+from tinybox.container.config import security_option
+from tinybox.container.config.volumes import asked_mounts, mount_option
 from tinybox.errors import UsageError
 from tinybox.isolation import labels
 from tinybox.isolation.mount_options import Options

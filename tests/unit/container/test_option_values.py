@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.container import control
-from tinybox.container.config import device_option, mount_option, option_values, signal_option
+from tinybox.container.config import device_option, option_values, signal_option
+from tinybox.container.config.volumes import mount_option
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:

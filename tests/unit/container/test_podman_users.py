@@ -10,7 +10,7 @@ from tinybox.container.records.spec_types import User
 from tinybox.errors import UsageError
 from tinybox.images import mapped_layers
 from tinybox.isolation import idmap
-from tinybox.isolation.home_ids import HomeIds
+from tinybox.isolation.rootless.home_ids import HomeIds
 
 
 def rows(mappings: list[idmap.IDMapping]) -> list[tuple[int, int, int]]:

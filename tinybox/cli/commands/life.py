@@ -127,12 +127,12 @@ def stop(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int
     from tinybox.container import control
     from tinybox.container.records.paths import Paths
 
-    of_all = each
-    if len(names) > 1:
-        from tinybox.cli import at_once
+    stopped = lambda name: control.stop(Paths(), name, seconds, signal_word)  # noqa: E731
+    if len(names) == 1:
+        return each(names, stopped)
+    from tinybox.cli import at_once
 
-        of_all = at_once.each
-    return of_all(names, lambda name: control.stop(Paths(), name, seconds, signal_word))
+    return at_once.each(names, stopped)
 
 
 @click.command()

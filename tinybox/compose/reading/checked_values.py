@@ -9,7 +9,6 @@ from tinybox.build import run_options
 from tinybox.container.config import (
     device_option,
     life,
-    mount_option,
     network_checks,
     network_option,
     option_values,
@@ -19,6 +18,7 @@ from tinybox.container.config import (
 )
 from tinybox.container.config.options import OF_ONE_FIELD
 from tinybox.container.config.restart_policy import Policy
+from tinybox.container.config.volumes import mount_option
 from tinybox.errors import UsageError
 from tinybox.isolation import capabilities
 

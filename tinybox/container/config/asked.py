@@ -58,7 +58,7 @@ def _lists(options: Options) -> dict[str, Any]:
 def _mounts(options: Options) -> dict[str, Any]:
     if not any(map(options.get, ("volume", "mount", "tmpfs"))):
         return {}
-    from tinybox.container.config import asked_mounts
+    from tinybox.container.config.volumes import asked_mounts
 
     return asked_mounts.mounts(options)
 

@@ -198,7 +198,7 @@ def _annotations(request: Request) -> dict[str, str]:
         if "ready_mounts" not in options:  # of a build, whose files become a layer
             annotations[spec.VOLATILE] = "true"
     if any("image" in text for text in options.get("mount") or ()):
-        from tinybox.container.config import user_mounts
+        from tinybox.container.config.volumes import user_mounts
 
         annotations |= user_mounts.of_images(request)
     return annotations | _labels(request) | _own_annotations(options)

@@ -53,7 +53,7 @@ def _requested(request: Request) -> list[Mount]:
     """Return the mounts that the user and the image ask for; most containers have none."""
     if not any(map(request.options.get, OPTIONS)) and not request.image.config.get("Volumes"):
         return []
-    from tinybox.container.config import user_mounts
+    from tinybox.container.config.volumes import user_mounts
 
     return user_mounts.mounts(request)
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tinybox.container.records.spec_types import IdMaps, User
-    from tinybox.isolation.home_ids import HomeIds
     from tinybox.isolation.idmap import IDMapping
+    from tinybox.isolation.rootless.home_ids import HomeIds
 
     Maps = tuple[list[IDMapping], list[IDMapping]]
 
@@ -72,7 +72,7 @@ def check_root(users: PodmanUsers) -> None:
 
 def ids_of(users: PodmanUsers) -> HomeIds:
     """Return the ids of the home; HostError: it has no other id than 0, so a box in it cannot have a root."""
-    from tinybox.isolation import home_ids
+    from tinybox.isolation.rootless import home_ids
 
     found = home_ids.read()
     if min(found.uids, found.gids) == 0:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinybox.container.network.definitions import Network
     from tinybox.container.records.host import Host
     from tinybox.container.records.spec_types import Mount
-    from tinybox.isolation.home_ids import HomeIds
+    from tinybox.isolation.rootless.home_ids import HomeIds
 
 NAMESPACES = {"uts": "uts", "pid": "pid", "ipc": "ipc", "network": "network", "cgroupns": "cgroup", "userns": "user"}
 DEFAULT_MODES = {"userns": "host"}

@@ -48,7 +48,7 @@ class Endpoints:
     @staticmethod
     def enter_home_network() -> None:
         """Enter the network of a home, where all that follows is done; see network_namespaces(7), home_network.py."""
-        from tinybox.isolation import home_network
+        from tinybox.isolation.rootless import home_network
 
         home_network.enter(user_namespaces.live)
 
@@ -123,7 +123,7 @@ def release_of_the_dead(paths: Paths, container: str) -> list[tuple[str, str]]:
     if not user_namespaces.live:
         return release(paths, container)
     from tinybox.container.process.run_in_child import RunInChild
-    from tinybox.isolation import home_network
+    from tinybox.isolation.rootless import home_network
 
     def act() -> None:
         if home_network.join(user_namespaces.live):

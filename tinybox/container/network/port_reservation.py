@@ -33,7 +33,7 @@ class Reservation:
     def close(self) -> None:
         """Release the port."""
         if user_namespaces.live:
-            from tinybox.isolation import home_network
+            from tinybox.isolation.rootless import home_network
 
             home_network.withdraw(user_namespaces.live, self.port["protocol"], self.port["hostPort"])
         for socket in self._sockets:
@@ -67,7 +67,7 @@ def reserve(port: Port) -> Reservation:
 
 def _publish(port: Port, sockets: list[_socket.socket]) -> None:
     """Publish a port that is reserved in the network of a home on the host, too; OSError: it is in use there."""
-    from tinybox.isolation import home_network
+    from tinybox.isolation.rootless import home_network
 
     try:
         home_network.publish(user_namespaces.live, port["protocol"], port["hostIp"], port["hostPort"])

@@ -99,8 +99,8 @@ def kill(handles: Handles) -> None:
 def kill_recorded(pid: int, ticks: int) -> None:
     """Kill the process *pid* that was started *ticks* after the boot, if it still runs, and wait for its end.
 
-    A zombie has ended, even if its parent never reaps it; so it gets no signal. Without root the kernel could refuse one:
-    the zombie may belong to a user namespace that is no longer this user's (EPERM).
+    A zombie has ended, even if its parent never reaps it; so it gets no signal. Without root, the kernel could refuse
+    it: the zombie may belong to a user namespace that is no longer this user's (EPERM).
     """
     try:
         pidfd = os.pidfd_open(pid) if pid > 0 else -1

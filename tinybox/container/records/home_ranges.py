@@ -12,7 +12,8 @@ import os
 
 from tinybox.container.records import naming, spec
 from tinybox.errors import StateError
-from tinybox.isolation import home_ids, idmap
+from tinybox.isolation import idmap
+from tinybox.isolation.rootless import home_ids
 from tinybox.linux.filesystem import files
 from tinybox.linux.filesystem.locks import Lock
 

@@ -11,8 +11,8 @@ import sys
 
 from tinybox.container.records import paths
 from tinybox.errors import HostError
-from tinybox.isolation import home
 from tinybox.isolation.cgroups import delegation
+from tinybox.isolation.rootless import home
 from tinybox.linux import user_namespaces
 
 DATA, LIVE = "XDG_DATA_HOME", "XDG_RUNTIME_DIR"  # see the XDG base directory specification
@@ -63,7 +63,7 @@ def resume() -> None:
     if INSIDE in os.environ:
         settle()
         go_on(os.environ.pop(INSIDE))
-        from tinybox.isolation import home_network
+        from tinybox.isolation.rootless import home_network
 
         home_network.join(user_namespaces.live)
 

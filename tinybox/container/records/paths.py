@@ -11,7 +11,7 @@ ROOT/storage-driver          only where the kernel refuses overlays: why; see li
 ROOT/events.log              the events of containers, images, networks and volumes
 RUN/ID                       while a process owns the container: lock, state.json, attach.sock
 RUN/NAME                     a link to RUN/ID, for users
-RUN/.home                    without root: the processes that are in the home lock it; see isolation/home.py
+RUN/.home                    without root: the processes that are in the home lock it; see isolation/rootless/home.py
 RUN/.cgroup                  without root: the home's directory of cgroup v2; see isolation/cgroups/delegation.py
 
 IP addresses belong to the whole host and not to a store: container/network/addresses.py has their files.

@@ -14,9 +14,9 @@ from tinybox.container.network import making
 from tinybox.container.network import published_ports as ports
 from tinybox.container.records import naming, state
 from tinybox.errors import StateError
-from tinybox.isolation import home_network
 from tinybox.isolation.network import facts as of_kernel
 from tinybox.isolation.network import firewall
+from tinybox.isolation.rootless import home_network
 from tinybox.linux import user_namespaces
 from tinybox.wrapping import columns, wrapped
 

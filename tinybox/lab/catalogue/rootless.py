@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tinybox.isolation import home
+from tinybox.isolation.rootless import home
 from tinybox.lab import inside, look
 from tinybox.lab.course import Lab
 from tinybox.linux import process, user_namespaces

@@ -16,7 +16,8 @@ import errno
 import os
 
 from tinybox.errors import HostError
-from tinybox.isolation import home, namespaces
+from tinybox.isolation import namespaces
+from tinybox.isolation.rootless import home
 from tinybox.linux import process, user_namespaces
 from tinybox.linux import quick_json as json
 from tinybox.linux.filesystem import files
@@ -148,7 +149,7 @@ def _become(path: str, folder: str, owner: int, gate: int, done: int, reader: in
             os.dup2(null, 1)
             os.dup2(log, 2)
             if os.path.basename(path) == "pasta":
-                from tinybox.isolation import home_pasta
+                from tinybox.isolation.rootless import home_pasta
 
                 home_pasta.become(path, folder, owner, GUEST, done, reader)
                 return

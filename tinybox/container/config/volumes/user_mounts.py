@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.config import mount_option
+from tinybox.container.config.volumes import mount_option
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import overlay

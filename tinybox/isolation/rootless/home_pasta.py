@@ -16,7 +16,8 @@ import select
 import signal
 import socket
 
-from tinybox.isolation import mounts, port_forwarder
+from tinybox.isolation import mounts
+from tinybox.isolation.rootless import port_forwarder
 from tinybox.linux import mount, process
 from tinybox.linux import quick_json as json
 from tinybox.linux.filesystem import descriptors

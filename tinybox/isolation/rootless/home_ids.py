@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.isolation import home
+from tinybox.isolation.rootless import home
 from tinybox.linux import proc, user_namespaces
 
 

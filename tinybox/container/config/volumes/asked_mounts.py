@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.config import mount_option, option_values
+from tinybox.container.config import option_values
+from tinybox.container.config.volumes import mount_option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
