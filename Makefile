@@ -91,7 +91,7 @@ soak: setup test-packages  ## run the long tests of races, kills and hostile inp
 # -- for contributors --------------------------------------------------------------------------------------------------
 
 .PHONY: check
-check: $(READY)  ## run lint, types, unit tests and guards; no root, under a minute
+check: $(READY)  ## run lint, types, unit tests and guards; no root, about two minutes
 	@$(MAKE) --jobs=4 --keep-going --output-sync=target lint types unit guards
 
 .PHONY: lint
