@@ -4,6 +4,8 @@
     python -m tests.support.plan_faults stop-child-at STEP    # the child prints HERE on stderr and goes no further
     python -m tests.support.plan_faults kill-link-maker-at COUNT  # kill -9 of the link maker at its COUNT-th event
     python -m tests.support.plan_faults kill-link-remover-at COUNT  # kill -9 of the link remover at its COUNT-th event
+    python -m tests.support.plan_faults kill-child-at NUMBER:COUNT  # kill -9 of the first or second child of an exec
+    python -m tests.support.plan_faults kill-child-with-child clone  # kill -9 of a child when clone() has made another
     python -m tests.support.plan_faults fail-at STEP          # the step raises OSError after it was done
 
 The hooks are explain.listeners of tinybox, or sys.addaudithook of the interpreter: no code of the engine is changed.
@@ -15,6 +17,10 @@ import os
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 WATCHED = ("os.", "open", "fcntl.", "ctypes.call", "socket.")
 
@@ -44,6 +50,32 @@ def kill_at_count(count: int) -> None:
                 os.kill(parent, signal.SIGKILL)
 
     sys.addaudithook(audit)
+
+
+def kill_child_at(where: str) -> None:
+    """Kill the child with this NUMBER, 1 or 2 in the order of their births, at its COUNT-th call."""
+    number, _, count = where.partition(":")
+    parent, calls = os.getpid(), dict[int, int]()  # a child has its parent's entries, too
+
+    def audit(event: str, arguments: tuple[object, ...]) -> None:
+        pid = os.getpid()
+        if pid != parent and event.startswith(WATCHED):
+            calls[pid] = calls.get(pid, 0) + 1
+            if (len(calls), calls[pid]) == (int(number), int(count)):
+                os.kill(pid, signal.SIGKILL)
+
+    sys.addaudithook(audit)
+
+
+def kill_child_with_child(function: str) -> None:
+    """Kill a child when *function* has returned the pid of another process to it, before it can do anything more."""
+    parent = os.getpid()
+
+    def profile(frame: FrameType, event: str, result: object) -> None:
+        if event == "return" and frame.f_code.co_name == function and result and os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(profile)
 
 
 def kill_helper_at(count: str, *, remover: bool) -> None:
@@ -115,6 +147,7 @@ def main() -> None:
         kill_at_count(int(where))
     else:
         faults = {"kill-at": kill_at_event, "stop-child-at": stop_child_at, "fail-at": fail_at}
+        faults |= {"kill-child-at": kill_child_at, "kill-child-with-child": kill_child_with_child}
         faults |= {"kill-link-maker-at": kill_link_maker_at, "kill-link-remover-at": kill_link_remover_at}
         faults[what](where)
     tinybox.cli.main()

@@ -101,8 +101,7 @@ def outside(pid: int, number: int) -> int:
 
     The kernel translates uid_map for its reader; see user_namespaces(7).
     """
-    with open(f"/proc/{pid}/uid_map", encoding="utf-8") as file:
-        rows = proc.id_map(file.read())
+    rows = proc.id_map(proc.text(f"/proc/{pid}/uid_map"))
     return next((outer + number - first for first, outer, length in rows if 0 <= number - first < length), -1)
 
 

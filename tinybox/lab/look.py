@@ -1,6 +1,6 @@
 """Read the figures of a process from /proc, by the numbers and names of fields in proc(5), as a student can do, too.
 
-For a process that is gone, the functions raise FileNotFoundError, or ProcessLookupError if the file was still open.
+For a process that is gone, the functions raise FileNotFoundError or ProcessLookupError, as proc.text() does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 def text(path: str) -> str:
     """Return the text of a file of /proc, without its last newline."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read().rstrip("\n")
+    return proc.text(path).rstrip("\n")
 
 
 def status(pid: int | str, name: str) -> str:

@@ -5,6 +5,7 @@ ps, mount and lsns print the content of these files in another form.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tinybox.linux.filesystem import own_files
@@ -42,8 +43,18 @@ class Stat:
 
 
 def text(path: str) -> str:
-    """Return the text of the file *path*; a byte that is not UTF-8 becomes a surrogate. See proc(5)."""
-    return own_files.content(_open(path, os.O_RDONLY | os.O_CLOEXEC)).decode("utf-8", "surrogateescape")
+    """Return the text of the file *path*; a byte that is not UTF-8 becomes a surrogate. See proc(5).
+
+    ProcessLookupError or FileNotFoundError: the process has ended. A zombie has no namespaces any more, so the kernel
+    refuses its mountinfo with EINVAL, which is a ProcessLookupError here: see mounts_open_common() in the kernel's
+    fs/proc_namespace.c.
+    """
+    try:
+        return own_files.content(_open(path, os.O_RDONLY | os.O_CLOEXEC)).decode("utf-8", "surrogateescape")
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ESRCH):
+            raise
+        raise ProcessLookupError(errno.ESRCH, "the process has ended", path) from error
 
 
 def unescape(field: str) -> str:

@@ -26,13 +26,14 @@ def until(look: Callable[[], T], deadline: float, pause: float) -> T:
     return seen
 
 
-def readable(fd: int, seconds: float) -> bool:
-    """Wait until *fd* can be read without waiting, also at its end of file; False after *seconds*; see poll(2).
+def readable(fd: int, seconds: float, *others: int) -> bool:
+    """Wait until *fd* or one of the *others* can be read without waiting, also at its end of file; see poll(2).
 
-    poll(2) counts milliseconds in an int: a longer wait is made of several.
+    Return False after *seconds*. poll(2) counts milliseconds in an int: a longer wait is made of several.
     """
     poll, deadline = select.poll(), time.monotonic() + seconds
-    poll.register(fd, select.POLLIN)
+    for each in (fd, *others):
+        poll.register(each, select.POLLIN)
     while not (found := poll.poll(min(max(0.0, deadline - time.monotonic()), LONGEST) * 1000)):
         if time.monotonic() >= deadline:
             return False

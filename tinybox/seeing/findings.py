@@ -165,10 +165,8 @@ def host_is_whole(before: dict[str, str], after: dict[str, str]) -> str:
 
 
 def _mounts(pid: str) -> list[proc.Mount]:
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as file:
-        return proc.mountinfo(file.read())
+    return proc.mountinfo(proc.text(f"/proc/{pid}/mountinfo"))
 
 
 def _status(pid: int) -> dict[str, str]:
-    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-        return proc.status(file.read())
+    return proc.status(proc.text(f"/proc/{pid}/status"))

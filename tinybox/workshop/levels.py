@@ -113,7 +113,9 @@ def check(number: int, program: str, rootfs: str) -> Verdict:
                 return trial.seen, f"part {part} is not written yet: {tasks(number)[part]}"
             if isinstance(error, MissingError):
                 return trial.seen, str(error)
-            raise  # a process of the box has ended while the check looked at it, or the check has a fault
+            if isinstance(error, OSError) and str(error.filename).startswith("/proc/"):
+                return trial.seen, f"a process of the box has ended while the check read {error.filename}: see proc(5)"
+            raise  # the check has a fault
         return trial.seen, ""
 
     return Verdict(*spare_host.visit(judge, program, rootfs))

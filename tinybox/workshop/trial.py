@@ -194,8 +194,7 @@ def _link(pid: int, name: str) -> str:
 
 def read(pid: int, name: str) -> str:
     """Return the text of the file /proc/PID/NAME; see proc(5)."""
-    with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
+    return proc.text(f"/proc/{pid}/{name}")
 
 
 def parent(pid: int) -> int:

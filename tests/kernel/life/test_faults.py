@@ -103,6 +103,31 @@ def test_kill_at_any_call_to_the_system(tinybox: Command) -> None:
     assert killed > 10
 
 
+def test_a_child_of_exec_is_killed_at_any_call(tinybox: Command) -> None:
+    """`exec` makes two processes, one after the other. One is killed: `exec` ends, and no process of it is in the box.
+
+    An OOM killer may do that: the first one is in the box's control group, too, before it has made the second one.
+    """
+    box = tinybox("run", "-d", "-m", "64m", "busybox", "sleep", "1000").stdout.strip()
+    alone = tinybox("top", box, "-o", "pid,args").stdout
+
+    def killed(*fault: str) -> bool:
+        with faulty(tinybox, *fault, "exec", box, "true") as process:
+            _, told = process.communicate(timeout=20 * SLOWNESS)
+        assert tinybox("top", box, "-o", "pid,args").stdout == alone, fault
+        if process.returncode == 126:
+            assert told.startswith("tinybox: container process: ended before it "), (fault, told)
+        else:  # it was killed as it became the program, or the program has run
+            assert (process.returncode, told) in ((128 + signal.SIGKILL, ""), (0, "")), fault
+        return process.returncode != 0
+
+    assert killed("kill-child-with-child", "clone")
+    counts = [next(n for n in range(1, 99) if not killed("kill-child-at", f"{child}:{n}")) for child in (1, 2)]
+    assert counts[0] > 5
+    assert counts[1] > 1
+    tinybox("rm", "-f", box)
+
+
 def test_a_step_that_fails_is_undone_and_reported(tinybox: Command) -> None:
     """An error in any step of the parent or the child is reported in one line, with status 125, and leaves nothing."""
     for who in ("host", "box"):

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.kernel.workshop.wrong_programs import WRONG
 from tinybox.errors import TinyboxError
 from tinybox.workshop import levels, spare_host
+from tinybox.workshop.trial import mounts
+
+if TYPE_CHECKING:
+    from tinybox.workshop.trial import Trial
 
 pytestmark = pytest.mark.root
 
@@ -92,3 +99,20 @@ def test_a_check_that_takes_too_long_is_ended(rootfs: str) -> None:
     with pytest.raises(TinyboxError, match="the check took more than 0 s"):
         spare_host.visit(wait, "", rootfs, seconds=0.3)
     assert spare_host.visit(lambda: 1, "", rootfs, seconds=50) == 1
+
+
+def test_a_process_that_has_ended_under_the_check_is_a_verdict(rootfs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The student is told which file of /proc was read then; a zombie has no mountinfo any more."""
+
+    def check(_: Trial) -> None:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        mounts(pid)
+
+    monkeypatch.setattr(levels, "load", lambda _: SimpleNamespace(check=check))
+    missing = levels.check(1, levels.solution(1), rootfs).missing
+    assert re.fullmatch(
+        r"a process of the box has ended while the check read /proc/\d+/mountinfo: see proc\(5\)", missing
+    )

@@ -55,6 +55,10 @@ def test_a_process_is_known_by_its_beginning() -> None:
     zombie = proc.stat_of(pid)
     assert zombie is not None
     assert (zombie.state, proc.is_alive(pid, zombie.starttime)) == ("Z", False)
+    with pytest.raises(OSError, match="Invalid argument"):
+        open(f"/proc/{pid}/mountinfo", encoding="utf-8").close()
+    with pytest.raises(ProcessLookupError, match=f"the process has ended: '/proc/{pid}/mountinfo'"):
+        proc.text(f"/proc/{pid}/mountinfo")
     os.waitpid(pid, 0)
     assert proc.stat_of(pid) is None
     assert not proc.is_alive(pid, zombie.starttime)

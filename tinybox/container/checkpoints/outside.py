@@ -72,8 +72,7 @@ def inode(path: str) -> int:
 
 def mounts(pid: int) -> list[LivingMount]:
     """Return the mounts of process *pid*; see proc_pid_mountinfo(5)."""
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return proc.mountinfo(file.read())
+    return proc.mountinfo(proc.text(f"/proc/{pid}/mountinfo"))
 
 
 def external_mounts(config: Spec, living: list[LivingMount]) -> list[str]:

@@ -187,7 +187,7 @@ def _go_inside(task: Task, mode: str) -> list[Step]:
 
 
 def _name(task: Task, mode: str) -> Step:
-    name = b"tinybox:init" if mode in (init.FORWARD, init.REAP) else b"tinybox:child"
+    name = b"tinybox:init" if mode in (init.FORWARD, init.REAP) else child.NAME
     says = f"Take the name {name.decode()}, and erase tinybox's command line from memory"
     return Step("name", says, "PR_SET_NAME(2const)", own_memory.set_title, name, task.host.arguments)
 

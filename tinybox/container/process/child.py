@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tinybox.container.process.plan import Step
     from tinybox.isolation.cgroups.group import Cgroup
 
+NAME = b"tinybox:child"
 PROGRAM_FAILED = 125
 _FIONCLEX = 0x5450
 
@@ -30,7 +31,7 @@ _FIONCLEX = 0x5450
 def become(steps: list[Step], handles: Handles) -> NoReturn:
     """Carry out the child's *steps*, whose last one executes the program; on an error, report it and exit with 125."""
     try:
-        process.set_name(b"tinybox:child")
+        process.set_name(NAME)
         for step in steps:
             step.run()
     except BaseException as error:  # noqa: BLE001  every kind of error must be reported to the parent

@@ -12,7 +12,7 @@ import os
 from tinybox.container.process import child, spawn, sync_pipe
 from tinybox.errors import StepError
 from tinybox.isolation import namespaces
-from tinybox.linux import process
+from tinybox.linux import proc, process, waiting
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -52,6 +52,7 @@ def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
     helper = os.fork()
     if helper == 0:
         try:
+            process.set_name(child.NAME)
             join_namespaces(handles)
             if "user" in handles.namespace_fds:
                 join_namespace(handles, "user")
@@ -65,12 +66,32 @@ def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
             os._exit(0)
     os.close(writing)
     os.waitpid(helper, 0)
-    with open(reading, "rb") as pipe:
-        number = pipe.read()
+    number = os.read(reading, 32) if waiting.readable(reading, 0) else b""  # the child has the other end, too
+    os.close(reading)
     if not number:
+        _end_unknown_child(handles)
+        handles.sync.keep_parent_side()
         handles.sync.receive()
+        raise StepError("container process", "its helper ended before it had made it", "killed, or out of memory")
     handles.pid = int(number)
     handles.pidfd = os.pidfd_open(handles.pid)
+
+
+def _end_unknown_child(handles: Handles) -> None:
+    """Kill and reap a child of which this process has no pid: the process that has made it was killed too early.
+
+    The end of its pid namespace would wait for that, until this process ends; see pid_namespaces(7). A kernel without
+    CONFIG_PROC_CHILDREN does not name it: then it ends at the gate, and waits to be reaped. See proc_tid_children(5).
+    """
+    try:
+        children = [int(word) for word in proc.text("/proc/thread-self/children").split()]
+    except FileNotFoundError:
+        return
+    for pid in children:
+        found = proc.stat_of(pid)
+        if pid != handles.pid and found is not None and found.comm == child.NAME.decode():
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def adopt(handles: Handles) -> None:
@@ -79,12 +100,13 @@ def adopt(handles: Handles) -> None:
     The first process has ended by then. The second one is also a child of this process and is not reaped by others, so
     its pid cannot be reused before pidfd_open(2).
     """
-    message = spawn.receive(handles)
+    message = spawn.receive(handles, sender=handles.pidfd)
     if message[:1] != [sync_pipe.BORN]:
+        _end_unknown_child(handles)
         raise StepError("container process", "ended before it was in the pid namespace", "killed, or out of memory")
     os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
     os.close(handles.pidfd)
-    handles.pid = int(message[1])
+    handles.pid, handles.pidfd = int(message[1]), -1
     handles.pidfd = os.pidfd_open(handles.pid)
 
 

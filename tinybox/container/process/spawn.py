@@ -137,13 +137,15 @@ def await_child(handles: Handles) -> None:
         raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")
 
 
-def receive(handles: Handles) -> list[bytes]:
+def receive(handles: Handles, sender: int = -1) -> list[bytes]:
     """Return the child's next message, after those that hand over an fd, which is copied by pidfd_getfd(2).
+
+    *sender* as in SyncPipes.receive().
 
     The master of a terminal is kept. The listener of a seccomp filter is sent to the agent at once: the child's next
     system call may wait for the agent's answer.
     """
-    message = handles.sync.receive()
+    message = handles.sync.receive(sender)
     while message[:1] in ([sync_pipe.LISTENER], [sync_pipe.TERMINAL]):
         fd = process.pidfd_getfd(handles.pidfd, int(message[1]))
         if message[0] == sync_pipe.TERMINAL:
@@ -151,7 +153,7 @@ def receive(handles: Handles) -> list[bytes]:
         else:
             _serve(handles, fd)
         handles.sync.open_gate(sync_pipe.ON)
-        message = handles.sync.receive()
+        message = handles.sync.receive(sender)
     return message
 
 

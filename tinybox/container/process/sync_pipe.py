@@ -19,8 +19,10 @@ when it has made its own namespaces, and b"born" with the pid of a second child,
 The child begins the last message on the report: b"exec", the program's name, and the interpreter that it lacks, or b"".
 If execve(2) is refused, the trampoline completes that message with the errno. If it stays incomplete, the program runs.
 
-When one side dies, the other side reads the end of its pipe, so it does not wait for a dead process. If another process
-than the child's parent sends b"start", as OCI's ``create`` and ``start`` do, both pipes are named pipes in a directory.
+When one side dies, the other side reads the end of its pipe, so it does not wait for a dead process. While there are
+two children, the pipe of one that dies does not end; so the parent waits for the end of that process, too. If another
+process than the child's parent sends b"start", as OCI's ``create`` and ``start`` do, both pipes are named pipes in a
+directory.
 """
 
 from __future__ import annotations
@@ -85,11 +87,15 @@ class SyncPipes:
         except BrokenPipeError:
             return
 
-    def receive(self) -> list[bytes]:
-        """Return the fields of the child's next message, [] at the end of the pipe; raise an error that it reports."""
+    def receive(self, sender: int = -1) -> list[bytes]:
+        """Return the fields of the child's next message, [] at the end of the pipe; raise an error that it reports.
+
+        If two processes have the child's end of the report, *sender* is a pidfd of the one that has to send: return []
+        also when this one has ended, although the pipe has not.
+        """
         while b"\n" not in self._heard:
-            while self.meanwhile and not waiting.readable(self._report_out, LOOKS):
-                self.meanwhile()
+            if not self._waited(sender):
+                return []
             piece = os.read(self._report_out, _LINE_MAX)
             if not piece:
                 return []
@@ -103,6 +109,17 @@ class SyncPipes:
         if fields[0] == EXEC:
             raise refusal(os.fsdecode(fields[1]), fields[3][0], os.fsdecode(fields[2]))
         return fields
+
+    def _waited(self, sender: int) -> bool:
+        """Wait until the report has a message or its end; False: *sender* has ended, and has left no message."""
+        others = [sender] if sender >= 0 else []
+        while self.meanwhile and not waiting.readable(self._report_out, LOOKS, *others):
+            self.meanwhile()
+        if not others:
+            return True  # the read(2) waits
+        while not waiting.readable(self._report_out, waiting.LONGEST, sender):
+            continue
+        return waiting.readable(self._report_out, 0)  # an ended process has written all its messages
 
     def close(self) -> None:
         """Close every end that is still open in this process."""

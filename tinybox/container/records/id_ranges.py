@@ -116,8 +116,7 @@ def _share(paths: Paths, container: str, config: Spec) -> None:
     """Record that a container shares another's range, so it is not given to a third one after the other's removal."""
     path = next(entry["path"] for entry in config["linux"]["namespaces"] if entry["type"] == "user")
     try:
-        with open(f"{os.path.dirname(os.path.dirname(path))}/uid_map", encoding="utf-8") as file:
-            first = proc.id_map(file.read())[0][1]
+        first = proc.id_map(proc.text(f"{os.path.dirname(os.path.dirname(path))}/uid_map"))[0][1]
     except (FileNotFoundError, ProcessLookupError, IndexError):  # it has just ended: the step that joins it will fail
         return
     with Register() as register:

@@ -65,7 +65,7 @@ def of(listed: Listed) -> list[Process]:
     first = listed.state["pid"]
     try:
         level = len(proc.status(_read(first, "status"))["NSpid"].split()) - 1
-        users = proc.id_map(_read(first, "uid_map"))
+        users = proc.id_map(proc.text(f"/proc/{first}/uid_map"))
     except (FileNotFoundError, ProcessLookupError) as error:
         raise StateError(f"container {listed.name or listed.id[:12]}", "has just ended") from error
     found = []

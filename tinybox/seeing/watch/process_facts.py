@@ -70,8 +70,7 @@ def mounts(found: Sequence[Mount], bundle: str) -> Panel:
 
 def mounts_of(pid: int) -> list[Mount]:
     """Return the mounts that the process *pid* sees; see proc_pid_mountinfo(5)."""
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return proc.mountinfo(file.read())
+    return proc.mountinfo(proc.text(f"/proc/{pid}/mountinfo"))
 
 
 def upper_of(found: Sequence[Mount]) -> str:
