@@ -20,7 +20,7 @@ from typing import IO
 
 TESTS = Path(__file__).parent
 PROJECT = TESTS.parent
-SECOND = ("attacks", "hostile", "oci",
+SECOND = ("attacks", "hostile", "oci", "registry",
           *(f"kernel/{name}" for name in ("bundle", "life", "rootless", "run", "security", "workshop")))  # fmt: skip
 LAST = ("services",)  # their boxes live until the end of the run, where other tests would see them
 JUNIT = "--junitxml="

@@ -18,7 +18,7 @@ from tests.support.hostile_loader import Interpreter, arm, fired
 from tinybox.container.monitor import attach_protocol
 from tinybox.container.planning import entering, pid_1, planner
 from tinybox.container.process.plan import Step
-from tinybox.isolation import rootfs
+from tinybox.isolation import entered_root
 from tinybox.linux.filesystem import descriptors
 from tinybox.linux.machine_code import native_init
 
@@ -62,7 +62,7 @@ def entering_early(owner: object, after: str) -> Removal:
 
 
 # Two guards, and each of them is enough: no descriptor is left open, and the directory must be below the root
-LEAKS = (leaking, replaced(rootfs, "_check_inside", lambda _: None))
+LEAKS = (leaking, replaced(entered_root, "_check_inside", lambda _: None))
 PEEK = ("sh", "-c", "cat secret 2>/dev/null; echo END")
 
 

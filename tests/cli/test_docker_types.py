@@ -85,6 +85,7 @@ def test_a_box_from_its_birth_to_its_end(tinybox: Command) -> None:
         log = known["State"]["Health"]["Log"]
         assert known["State"]["StartedAt"] < log[0]["Start"] < log[0]["End"]  # in this format times compare as text
         assert known["State"]["FinishedAt"] == ZERO
+        assert known["HostConfig"]["Sysctls"] == {"net.core.somaxconn": "5"}  # not docker's own ones
         assert known["Config"]["Healthcheck"] == {
             "Test": ["CMD-SHELL", "true"], "Interval": 200_000_000, "Timeout": 30_000_000_000, "StartPeriod": 0,
             "StartInterval": 200_000_000, "Retries": 3,

@@ -271,6 +271,9 @@ def test_exec_loads_only_what_it_uses(tinybox: Command) -> None:
         "tinybox.container.planning.planner": 5,
         "tinybox.container.network": 5,
         "tinybox.images.store": 2,
+        "tinybox.isolation.mounts": 1,
+        "tinybox.isolation.rootfs": 1,
+        "tinybox.isolation.cgroups.device_filter": 1,
     }
     assert not unwanted(modules, NEVER_IN_RUN | never | {"collections": 2, "functools": 1})
 

@@ -1,17 +1,16 @@
-"""Device files: make or bind those of a container, its links in /dev, and open its null device; see mknod(2), null(4).
+"""Device files: make or bind those of a container, and its links in /dev; see mknod(2), null(4).
 
-An image or a volume may have put another file in the place of a device: so each one is checked before it is used.
+An image or a volume may have put another file in the place of a device: that is an error.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 
-from tinybox.errors import TinyboxError, UsageError
+from tinybox.errors import UsageError
 from tinybox.isolation import mounts
-from tinybox.linux.filesystem import files, inside
+from tinybox.linux.filesystem import inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ STANDARD_LINKS = {
     "ptmx": "pts/ptmx",
 }
 _TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
-_FIONBIO = 0x5421  # O_NONBLOCK on or off; see ioctl_tty(2)
 
 
 def make_device(
@@ -117,37 +115,3 @@ def make_links(root: bytes, links: dict[str, str]) -> None:
                 continue
     finally:
         os.close(dev)
-
-
-def open_null() -> int:
-    """Open this root's /dev/null; TinyboxError: it is not the character device 1:3, or is a link (CVE-2025-31133)."""
-    fd = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    return _checked_null(fd)
-
-
-def open_null_below(root: bytes) -> int:
-    """Open the /dev/null of the container at *root* for reading and writing; see openat2(2).
-
-    TinyboxError: it is missing or not the null device. O_NONBLOCK and O_NOCTTY, because the container may have replaced
-    it by a pipe, which would block, or a terminal, which would become this process's controlling terminal.
-    """
-    try:
-        with inside.Root(root) as rootfd:
-            resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
-            fd = files.openat2(rootfd, b"/dev/null", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY, resolve)
-    except OSError as error:
-        raise TinyboxError("/dev/null", f"{(error.strerror or '').lower()} in the box") from error
-    fcntl.ioctl(_checked_null(fd), _FIONBIO, bytes(4))
-    return fd
-
-
-def is_null(info: os.stat_result) -> bool:
-    """Return whether a file with the stat *info* is the null device, under any name; see null(4)."""
-    return stat.S_ISCHR(info.st_mode) and info.st_rdev == os.makedev(*STANDARD_DEVICES["null"])
-
-
-def _checked_null(fd: int) -> int:
-    if not is_null(os.fstat(fd)):
-        os.close(fd)
-        raise TinyboxError("/dev/null", "is not the null device", "the image or a volume has replaced it")
-    return fd

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.mount_namespaces import alone
 from tinybox.errors import HostError, TinyboxError, UsageError
-from tinybox.isolation import device_files, mounts, rootfs
+from tinybox.isolation import device_files, entered_root, mounts, rootfs
 from tinybox.linux import mount, proc, process
 from tinybox.linux.filesystem import files
 
@@ -214,8 +214,8 @@ def test_an_open_directory_of_the_old_root_is_no_working_directory(root: Path) -
         rootfs.pivot(os.fsencode(root))
         assert os.access(f"/proc/self/fd/{host}/etc", os.F_OK), "the control: it does lead out"
         with pytest.raises((TinyboxError, OSError)):
-            rootfs.enter_directory(f"/proc/self/fd/{host}")
-        rootfs.enter_directory("/made/now")
+            entered_root.enter_directory(f"/proc/self/fd/{host}")
+        entered_root.enter_directory("/made/now")
         assert os.getcwd() == "/made/now"
 
     alone(act)
@@ -273,7 +273,7 @@ def test_kernel_parameters_are_written_to_procfs_alone(root: Path) -> None:
         (root / "proc" / "sys" / "it").write_text("before")
         rootfs.pivot(os.fsencode(root))
         with pytest.raises(TinyboxError, match="is not the proc file system"):
-            rootfs.set_sysctl("it", "after")
+            entered_root.set_sysctl("it", "after")
         with open("/proc/sys/it", encoding="utf-8") as file:
             assert file.read() == "before"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import facts, output
+from tinybox.linux import process
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -148,6 +150,43 @@ def test_a_sysctl_is_set_in_the_box_alone(tinybox: Command) -> None:
     assert output(tinybox, "busybox", "cat", str(path)) != "7\n"
     done = tinybox("run", "--rm", "--sysctl", "kernel.panic=7", "busybox", "true")
     assert (done.returncode, "kernel.panic=7" in done.stderr) == (125, True)
+
+
+def may_ping(pid: str) -> bool:
+    """Return whether a user without rights may send echo messages in the network namespace of *pid*; see icmp(7)."""
+    child = os.fork()
+    if child == 0:
+        try:
+            process.setns(os.open(f"/proc/{pid}/ns/net", os.O_RDONLY), 0)
+            os.setgroups([])
+            os.setresgid(1000, 1000, 1000)
+            os.setresuid(1000, 1000, 1000)
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP).close()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def test_any_user_may_listen_at_port_80_and_ping(tinybox: Command) -> None:
+    """A network namespace of the box's own has docker's two parameters. Controls: --sysctl, and the host's network.
+
+    A user namespace lacks most of the groups, so the kernel refuses that range there.
+    """
+    names = [Path("/proc/sys/net/ipv4") / name for name in ("ip_unprivileged_port_start", "ping_group_range")]
+    look = ("busybox", "sh", "-c", f"cat {names[0]} {names[1]}; httpd -p 80 2>/dev/null && echo listens")
+    strict = ("--sysctl", "net.ipv4.ip_unprivileged_port_start=1024")
+    assert output(tinybox, "-u", "1000", *look).split() == ["0", "0", "2147483647", "listens"]
+    assert output(tinybox, "--userns", "private", "-u", "1000", *look).split()[0::3] == ["0", "listens"]
+    assert tinybox("run", "--rm", *strict, "-u", "1000", *look).stdout.split() == ["1024", "0", "2147483647"]
+    host = "".join(name.read_text() for name in names).split()
+    assert output(tinybox, "--network", "host", "busybox", "cat", *map(str, names)).split() == host
+    other = tinybox("run", "-d", "busybox", "sleep", "1000").stdout.strip()
+    pid = tinybox("inspect", "-f", "{{.State.Pid}}", other).stdout.strip()
+    assert may_ping(pid)
+    subprocess.run(["nsenter", "-t", pid, "-n", "sysctl", "-qw", "net.ipv4.ping_group_range=1 0"], check=True)
+    assert not may_ping(pid)
+    tinybox("rm", "-f", other)
 
 
 def test_dev_has_the_standard_files(tinybox: Command) -> None:

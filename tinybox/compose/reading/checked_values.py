@@ -34,7 +34,7 @@ _TIMES = ("health_interval", "health_timeout", "health_start_period", "health_st
 
 
 def _sysctl(text: str) -> object:
-    return option_values.pair("sysctl", text, "=", "write NAME=VALUE")
+    return option_values.sysctl(text)
 
 
 def _capability(text: str) -> object:

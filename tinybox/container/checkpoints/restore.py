@@ -28,7 +28,7 @@ from tinybox.container.planning.task import layers_of
 from tinybox.container.process import child, spawn
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.process.plan_runner import PlanRunner
-from tinybox.isolation import mounts, namespaces, overlay, rootfs
+from tinybox.isolation import entered_root, mounts, namespaces, overlay, rootfs
 from tinybox.isolation.cgroups import visible_tree
 from tinybox.linux.signals import signal
 
@@ -124,7 +124,7 @@ def _inside(restoration: Restoration) -> list[Step]:
     for name, value in task.linux.get("sysctl", {}).items():
         if name.startswith("net."):  # criu restores the others
             says = f"Set the kernel parameter {name} = {value}"
-            steps.append(Step(f"sysctl-{name}", says, "proc_sys(5)", rootfs.set_sysctl, name, value))
+            steps.append(Step(f"sysctl-{name}", says, "proc_sys(5)", entered_root.set_sysctl, name, value))
     first, *_ = root_filesystem.steps(task)
     steps += [
         first,

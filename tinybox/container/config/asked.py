@@ -32,7 +32,7 @@ def as_text(request: Request) -> str:
     options, image = request.options, request.image.config
     found = _modes(options) | _lists(options) | _mounts(options) | _devices(options)
     found |= _ports(options) | _cpu(options) | _log(options)
-    found |= _annotations(options)
+    found |= _annotations(options) | _sysctls(options)
     if request.modes["network"].startswith("container:"):
         found["NetworkMode"] = request.modes["network"]
     kept = {"HostConfig": found, "Volumes": _places(request), "User": options.get("user") or image.get("User") or ""}
@@ -61,6 +61,11 @@ def _mounts(options: Options) -> dict[str, Any]:
     from tinybox.container.config.volumes import asked_mounts
 
     return asked_mounts.mounts(options)
+
+
+def _sysctls(options: Options) -> dict[str, Any]:
+    """Return --sysctl; the config.json has docker's own parameters of a network namespace, too."""
+    return {"Sysctls": dict(map(option_values.sysctl, words))} if (words := options.get("sysctl")) else {}
 
 
 def _places(request: Request) -> list[str]:

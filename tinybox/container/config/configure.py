@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _AS_WRITTEN = tuple(  # options that inspect shows as they were written; see asked.py
     "user pid ipc uts network cgroupns userns cap_add cap_drop security_opt group_add device device_cgroup_rule "
-    "device_read_bps device_write_bps device_read_iops device_write_iops blkio_weight_device volume mount tmpfs "
+    "device_read_bps device_write_bps device_read_iops device_write_iops blkio_weight_device volume mount tmpfs sysctl "
     "publish publish_all log_driver log_opt cpu_quota cpu_period annotation".split()
 )
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

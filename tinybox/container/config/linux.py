@@ -58,11 +58,12 @@ def linux(request: Request) -> Linux:
         # The final range is chosen when the container gets its directory in the store; see id_ranges.py.
         size = RANGE if users is None or users.size < 0 else users.size
         wanted["uidMappings"] = wanted["gidMappings"] = [{"containerID": 0, "hostID": FIRST, "size": size}]
-    sysctls = dict(
-        option_values.pair("sysctl", text, "=", "write NAME=VALUE") for text in request.options.get("sysctl") or ()
-    )
+    sysctls = _network_defaults(request) | {
+        name: _checked_sysctl(request, name, value)
+        for name, value in map(option_values.sysctl, request.options.get("sysctl") or ())
+    }
     if sysctls:
-        wanted["sysctl"] = {name: _checked_sysctl(request, name, value) for name, value in sysctls.items()}
+        wanted["sysctl"] = sysctls
     profile = _seccomp(request, asked.seccomp)
     if profile:
         wanted["seccomp"] = profile
@@ -123,6 +124,20 @@ def _devices(request: Request) -> list[tuple[Device, str]]:
         nodes = device_option.host_devices("/dev")
         requested += [(device_option.device_node(path, path, "--privileged"), "rwm") for path in nodes]
     return requested
+
+
+def _network_defaults(request: Request) -> dict[str, str]:
+    """Return docker's parameters of a network namespace that is the container's own; see ip-sysctl and icmp(7).
+
+    Any user in it may listen at a port below 1024, and send and receive echo messages without CAP_NET_RAW, as ping(8)
+    does. The groups that may do so are ids of the host: in a user namespace the kernel refuses the ones that it lacks.
+    """
+    if request.modes["network"] not in _NEW["network"]:
+        return {}
+    found = {"net.ipv4.ip_unprivileged_port_start": "0"}
+    if not request.host.rootless and request.modes["userns"] == "host":
+        found["net.ipv4.ping_group_range"] = "0 2147483647"
+    return found
 
 
 def _checked_sysctl(request: Request, name: str, value: str) -> str:

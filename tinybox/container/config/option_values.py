@@ -63,6 +63,11 @@ def pair(option: str, text: str, separator: str, cure: str) -> tuple[str, str]:
     return left, right
 
 
+def sysctl(text: str) -> tuple[str, str]:
+    """Return name and value of one --sysctl; UsageError: one of them is missing."""
+    return pair("sysctl", text, "=", "write NAME=VALUE")
+
+
 def environment(lines: list[str], files: list[str]) -> dict[str, str]:
     """Return the variables of --env-file and then --env; a name without ``=`` takes tinybox's own value, if any."""
     variables: dict[str, str] = {}

@@ -227,7 +227,7 @@ OPTIONS = [
            "no-new-privileges, seccomp=unconfined|FILE, apparmor=, label=, systempaths=",
            compose="security_opt"),
     Option("rights", "sysctl", "", LIST, "NAME=VALUE", "Set a kernel parameter in its namespaces",
-           compose="sysctls", mapping=True, field="linux.sysctl", inspect=("Sysctls", {})),
+           compose="sysctls", mapping=True),
     Option("seeing", "dry-run", "", FLAG, "", "Print the plan and do nothing; needs no root", terminal=True),
     Option("seeing", "bundle", "", TEXT, "DIR", "Write an OCI bundle to DIR and stop", terminal=True),
     Option("seeing", "explain", "", MAYBE, "[FORM]", "Print each step as it happens: text (default), json, html",

@@ -8,7 +8,6 @@ from __future__ import annotations
 from tinybox.container.process import child, spawn
 from tinybox.container.process.plan import Step
 from tinybox.container.records import spec
-from tinybox.isolation.cgroups import device_filter, device_rules
 from tinybox.isolation.cgroups.files import of_every_group
 from tinybox.isolation.cgroups.group import Cgroup, place
 
@@ -155,6 +154,7 @@ def filter_devices(task: Task) -> list[Step]:
     # No filter is needed in a user namespace, where mknod(2) of a device is EPERM, but a bound one may need the rules.
     if (rules is None and task.userns) or task.host.rootless:
         return []
+    from tinybox.isolation.cgroups import device_filter, device_rules  # late: `exec` loads no filter
 
     complete = device_rules.complete(rules, task.linux.get("devices", []))
     says, manual = "Load a BPF program that decides which devices may be used", "bpf(2)"

@@ -13,7 +13,7 @@ import os
 from tinybox.container.planning import cgroups, joining, labels, program, streams
 from tinybox.container.process import child, spawn
 from tinybox.container.process.plan import Plan, Step
-from tinybox.isolation import idmap, namespaces, rootfs
+from tinybox.isolation import entered_root, idmap, namespaces
 from tinybox.linux import process
 from tinybox.linux.signals import signal
 
@@ -54,7 +54,7 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *streams.steps(task.process, task.handles, b"/", console=False),
         *program.limits(task.process),
         *program.scheduling(task),
-        Step("directory", f"Go to {directory}", "chdir(2)", rootfs.enter_existing_directory, directory),
+        Step("directory", f"Go to {directory}", "chdir(2)", entered_root.enter_existing_directory, directory),
         *program.rights(task, mode, joins=joins),
         *program.begin(task, mode, joins=joins, dies_with_parent=dies_with_parent),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from tinybox.container.planning.task import layers_of
 from tinybox.container.process.plan import Step
 from tinybox.container.records import spec
 from tinybox.isolation import fuse_overlay, rootfs
@@ -26,14 +27,14 @@ def serve(task: Task) -> Step:
     """Plan the parent's step: it makes the mount and starts the program; the undo waits for the program's end."""
     upper, work = (os.path.join(task.bundle, name) for name in ("upper", "work"))
     says = "Start fuse-overlayfs, which serves the overlay that the kernel refuses in this store"
-    act = (_serve, task.handles, task.layers, upper, work, spec.VOLATILE in task.annotations)
+    act = (_serve, task.handles, layers_of(task), upper, work, spec.VOLATILE in task.annotations)
     step = Step("serve-root", says, "fuse(4), fuse-overlayfs(1)", *act)
     return step.undone_by("the end of the mount, which ends fuse-overlayfs", task.handles.await_server)
 
 
 def root(task: Task, path: str) -> Step:
     """Plan the child's step: it places the mount on *path*, and enters it."""
-    says = f"Mount what fuse-overlayfs serves: a writable layer over {len(task.layers)} read-only"
+    says = f"Mount what fuse-overlayfs serves: a writable layer over {len(layers_of(task))} read-only"
     return Step("root", says, "move_mount(2)", _place, task.handles, path)
 
 

@@ -77,3 +77,12 @@ def connect(task: Task) -> tuple[list[Step], list[Step]]:
         Step("network", says, "veth(4)", endpoints.order, task.handles),
     ]
     return ordered, [Step("await-network", "Wait until the links are made", "pipe(7)", endpoints.wait, task.handles)]
+
+
+def names_links(parameter: str) -> bool:
+    """Return whether a kernel *parameter* is about links, which have to be there before it is set; see ip-sysctl.
+
+    net.ipv4.conf.eth0.forwarding has the name of a link in it, and net.ipv4.conf.all.forwarding is about each of them.
+    """
+    words = parameter.replace("/", ".").split(".")
+    return words[0] == "net" and words[2:3] in (["conf"], ["neigh"], ["ip_forward"])

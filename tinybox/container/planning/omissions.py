@@ -50,9 +50,9 @@ OMISSIONS = {
         ),
         Omission(
             "pivot",
-            "pivot",
+            "pivot sysctl-*",
             "The new root is mounted, but no process changes to it: the program sees the host's files, runs the host's "
-            "programs, and its /proc shows the host's processes.",
+            "programs, and its /proc shows the host's processes. (No kernel parameter is set in it: it is read-only.)",
         ),
         Omission(
             "proc",

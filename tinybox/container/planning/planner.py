@@ -13,11 +13,7 @@ from tinybox.container.process import child, init, spawn
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
-from tinybox.isolation import (
-    mounts,
-    namespaces,
-    rootfs,
-)
+from tinybox.isolation import entered_root, mounts, namespaces, rootfs
 from tinybox.linux import user_namespaces
 from tinybox.linux.signals import signal
 
@@ -103,7 +99,7 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step], classifie
         steps.append(users.id_maps(task))
     steps += [*classified, *cgroups.oom_score(task), *network.move_devices(task)]
     connect, connected = network.connect(task)
-    early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # such a name may contain a link's
+    early = any(map(network.names_links, task.linux.get("sysctl", {})))
     return [
         *steps,
         *connect,
@@ -223,7 +219,7 @@ def _change_root(task: Task) -> list[Step]:
     if task.linux.get("sysctl"):
         for name, value in task.linux["sysctl"].items():
             says = f"Set the kernel parameter {name} = {value}"
-            steps.append(Step(f"sysctl-{name}", says, "proc_sys(5)", rootfs.set_sysctl, name, value))
+            steps.append(Step(f"sysctl-{name}", says, "proc_sys(5)", entered_root.set_sysctl, name, value))
     if readonly:
         says = "Make kernel files read-only"
         steps.append(Step("readonly-paths", says, "mount_setattr(2)", rootfs.make_paths_readonly, readonly))
@@ -250,7 +246,7 @@ def _set_process(task: Task) -> list[Step]:
     steps += program.limits(task.process)
     directory = task.process["cwd"]
     says = f"Go to the working directory {directory}"
-    steps.append(Step("directory", says, "chdir(2)", rootfs.enter_directory, directory))
+    steps.append(Step("directory", says, "chdir(2)", entered_root.enter_directory, directory))
     if task.config["root"].get("readonly"):
         says = "Make the root file system read-only; the working directory has been made by now"
         steps.append(Step("readonly-root", says, "mount_setattr(2)", rootfs.make_readonly))

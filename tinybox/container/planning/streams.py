@@ -11,7 +11,7 @@ import stat
 
 from tinybox.container.process.plan import Step
 from tinybox.errors import TinyboxError, UsageError
-from tinybox.isolation import device_files
+from tinybox.isolation import null_device
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def connect_streams(handles: Handles, root: bytes) -> None:
         info = os.fstat(fd)
         if stat.S_ISDIR(info.st_mode):
             raise UsageError(f"file descriptor {number}", "is a directory", "redirect it from a file or a pipe")
-        source = _null(root, number) if device_files.is_null(info) else fd
+        source = _null(root, number) if null_device.is_null(info) else fd
         os.dup2(source, number)
         for each in {source, fd}:
             os.close(each)
@@ -146,7 +146,7 @@ def connect_streams(handles: Handles, root: bytes) -> None:
 def _null(root: bytes, number: int) -> int:
     """Return an fd of the box's null device; if it has none, use a pipe without a writer as an empty stdin."""
     try:
-        return device_files.open_null_below(root)
+        return null_device.open_below(root)
     except TinyboxError:
         if number != 0:
             raise

@@ -59,24 +59,19 @@ class Task:
         self.shares_mounts = "mount" not in self.new
         self.annotations = config.get("annotations", {})
         self.userns = "user" in self.new or "user" in self.joined
-        is_copied = spec.COPIED in self.annotations
-        self.layers = [] if is_copied else _layers(self.annotations.get(spec.LAYERS, ""))
         self.root = os.fsencode(os.path.join(bundle_of(self), config["root"]["path"]))
         # The root as the child's steps name it: the child enters its new root as soon as that is mounted.
         self.new_root = self.root if self.shares_mounts else inside.HERE
 
 
-def _layers(listed: str) -> list[str]:
-    if not listed:
-        return []
-    from tinybox.isolation import overlay  # late: the bundle of an engine has no layers
-
-    return overlay.stack([layer for layer in listed.split(":") if layer])
-
-
 def layers_of(task: Task) -> list[str]:
     """Return the directories of the image's layers, bottom first; [] if the bundle's root is a plain directory."""
-    return task.layers
+    listed = task.annotations.get(spec.LAYERS, "")
+    if not listed or spec.COPIED in task.annotations:
+        return []
+    from tinybox.isolation import overlay  # late: neither the bundle of an engine nor `exec` has layers to mount
+
+    return overlay.stack([layer for layer in listed.split(":") if layer])
 
 
 def bundle_of(task: Task) -> str:

@@ -17,7 +17,7 @@ import time
 from tinybox import explain
 from tinybox.container.process import interpreters
 from tinybox.errors import NotExecutableError, NotFoundError
-from tinybox.isolation import rootfs
+from tinybox.isolation import entered_root
 from tinybox.linux import capability, process
 from tinybox.linux.filesystem import descriptors
 from tinybox.linux.machine_code import trampoline
@@ -61,7 +61,7 @@ def find(program: Program, handles: Handles, keeps_proc: bool) -> None:
     *keeps_proc*, a process of it may cover that mount, so the trampoline's fd is used.
     """
     handles.springboard = handles.trampoline
-    if keeps_proc and handles.trampoline >= 0 and rootfs.has_proc():
+    if keeps_proc and handles.trampoline >= 0 and entered_root.has_proc():
         handles.springboard = f"/proc/self/fd/{handles.trampoline}"
     program.path = _found(program)
     program.lacking = interpreters.lacking(program.path)

@@ -38,6 +38,7 @@ _DEFAULTS: dict[str, Any] = {
     **dict.fromkeys("IOMaximumIOps IOMaximumBandwidth".split(), 0),
     "Devices": [],
     "Tmpfs": {},
+    "Sysctls": {},
     "PortBindings": {},
     "PublishAllPorts": False,
     "Runtime": "tinybox",
