@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tinybox.container.planning import planner
+from tinybox.container.planning import network, planner
 from tinybox.container.planning.task import Task
 from tinybox.container.process.handles import Handles
 from tinybox.container.process.plan import Plan, Step
@@ -240,3 +240,21 @@ def test_what_can_be_undone_says_so() -> None:
         "serve-root",
     }
     assert told["cgroup"] == "SIGKILL for every process in it, then rmdir(2)"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "waits"),
+    [
+        ("net.ipv4.ip_unprivileged_port_start", False),
+        ("net.ipv4.ping_group_range", False),
+        ("net/core/somaxconn", False),
+        ("kernel.shmmax", False),
+        ("net.ipv4.ip_forward", True),
+        ("net.ipv4.conf.eth0.forwarding", True),
+        ("net/ipv6/conf/eth0/disable_ipv6", True),
+        ("net.ipv4.neigh.default.gc_stale_time", True),
+    ],
+)
+def test_a_parameter_of_links_is_set_when_they_are_there(parameter: str, waits: bool) -> None:
+    """Any other parameter is set without a wait: docker's two are in nearly every box."""
+    assert network.names_links(parameter) == waits

@@ -32,6 +32,21 @@ def test_messages_arrive_in_order(talk: sync_pipe.SyncPipes) -> None:
     talk.close()
 
 
+def test_the_end_of_the_sender_ends_the_wait(talk: sync_pipe.SyncPipes) -> None:
+    """Although this process has the other end of the pipe, too; what the sender has sent before its end is received."""
+    for sent in ([sync_pipe.BORN, b"7"], []):
+        child = os.fork()
+        if child == 0:
+            talk.send(*sent) if sent else None
+            os._exit(0)
+        pidfd = os.pidfd_open(child)
+        assert talk.receive(pidfd) == sent
+        os.waitpid(child, 0)
+        assert talk.receive(pidfd) == []
+        os.close(pidfd)
+    talk.close()
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [

@@ -72,7 +72,7 @@ def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
         _end_unknown_child(handles)
         handles.sync.keep_parent_side()
         handles.sync.receive()
-        raise StepError("container process", "its helper ended before it had made it", "killed, or out of memory")
+        raise StepError("container process", "the helper that makes it was killed", "is the host out of memory?")
     handles.pid = int(number)
     handles.pidfd = os.pidfd_open(handles.pid)
 
