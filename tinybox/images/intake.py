@@ -7,12 +7,10 @@ the lock, and the next import removes every workspace without a lock.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,9 +48,8 @@ def workspace(store: Store) -> Iterator[Workspace]:
     """Yield a new directory below the store's tmp/, and remove it at the end; first sweep those of killed processes."""
     with store.locked():
         sweep(store)
-        path = tempfile.mkdtemp(prefix="import-", dir=f"{store.root}/tmp")
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        path = f"{store.root}/tmp/import-{os.urandom(8).hex()}"
+        fd = locks.make_locked(path)
     try:
         yield Workspace(path, fd)
     finally:
@@ -243,15 +240,23 @@ def sweep(store: Store) -> None:
 
 
 def _sweep(store: Store, path: str) -> None:
+    """Remove the directory *path*, if no process has locked it, with a lock on it: see locks.make_locked()."""
     try:
-        if not held(path):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # its process has just removed it
+    except NotADirectoryError:
+        os.unlink(path)  # the link of a name, left by a killed `Store.point`; this process has the lock for it
+        return
+    try:
+        if locks.share(fd):
             for image_id in _unfinished(path):
                 _forget(store, image_id)
             files.remove_tree(path)
     except FileNotFoundError:
-        pass  # its process has just removed it
-    except NotADirectoryError:
-        os.unlink(path)  # the link of a name, left by a killed `Store.point`; this process has the lock for it
+        pass  # the same: it was open before
+    finally:
+        os.close(fd)
 
 
 def _unfinished(path: str) -> list[str]:

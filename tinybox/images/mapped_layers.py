@@ -8,13 +8,12 @@ it, and it is removed with its layer. It is made in ROOT/tmp and then renamed, s
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from tinybox.errors import ImageError
 from tinybox.images.store import entries
 from tinybox.linux.filesystem import files
-from tinybox.linux.filesystem.locks import Lock
+from tinybox.linux.filesystem.locks import Lock, make_locked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,10 +62,8 @@ def make(root: str, layers: Sequence[str], maps: bytes, owner: Owner, told: Call
 def _make(root: str, missing: Iterable[tuple[str, str]], owner: Owner) -> None:
     """Copy each layer in a directory of ROOT/tmp that is locked: the next command removes that of a killed one."""
     work = f"{root}/tmp/mapped-{os.urandom(8).hex()}"
-    os.mkdir(work, 0o700)
-    fd = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = make_locked(work)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         for number, (layer, place) in enumerate(missing):
             draft = f"{work}/{number}"
             os.mkdir(draft, 0o755)

@@ -158,6 +158,14 @@ def test_rm_against_start(tinybox: Command) -> None:
             until(lambda it=it: not (it.root / "containers" / it.id).exists())  # type: ignore[misc]
 
 
+def test_rm_f_of_a_box_that_removes_itself(tinybox: Command) -> None:
+    """`rm -f` of a running --rm box prints its id, whether its monitor or the command removes its files first."""
+    for _ in range(8):
+        box = tinybox("run", "-d", "--rm", "busybox", "sleep", "1000").stdout.strip()
+        done = tinybox("rm", "-f", box)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{box}\n", "")
+
+
 def test_the_event_log_is_whole(tinybox: Command) -> None:
     """Events that eight processes append at once are whole lines of JSON."""
     race(tinybox, [["run", "--rm", "busybox", "true"]] * AT_ONCE)

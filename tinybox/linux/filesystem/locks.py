@@ -79,6 +79,26 @@ class Lock:
             self._fd = -1
 
 
+def make_locked(path: str) -> int:
+    """Make the directory *path*, and lock it; return its fd. A sweep removes directories that are not locked.
+
+    It may come between mkdir(2) and flock(2). It has a shared lock while it removes the directory, so the exclusive one
+    is had afterwards, on a directory without a name; then a new one is made.
+    """
+    while True:
+        os.mkdir(path, 0o700)
+        fd = -1
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            lock_file(fd)
+            if os.path.samestat(os.fstat(fd), os.stat(path)):
+                return fd
+        except FileNotFoundError:  # it has been removed before open(2), or before stat(2)
+            pass
+        if fd >= 0:
+            os.close(fd)
+
+
 def is_locked(path: str, flags: int = 0) -> bool:
     """Return whether another process holds an exclusive lock on the file *path*; see flock(2).
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 
 from tinybox.errors import HostError, report
 from tinybox.linux import mount, process, user_namespaces
 from tinybox.linux import quick_json as json
 from tinybox.linux.filesystem import files, overlay_marks
-from tinybox.linux.filesystem.locks import lock_file
+from tinybox.linux.filesystem.locks import make_locked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,11 +91,9 @@ def reason(root: str) -> str:
 
 def _refusal(root: str) -> int:
     """Return the errno of mount(2), or 0; in ROOT/tmp, which a later command sweeps if this one is killed."""
-    folder = f"{root}/tmp/overlay-{os.getpid()}-{time.monotonic_ns()}"
-    os.mkdir(folder, 0o700)
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = f"{root}/tmp/overlay-{os.urandom(8).hex()}"
+    lock = make_locked(folder)
     try:
-        lock_file(lock)
         for name in _NAMES:
             os.mkdir(f"{folder}/{name}")
         pid = os.fork()

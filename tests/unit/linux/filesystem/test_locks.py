@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -50,6 +51,44 @@ def test_to_ask_leaves_no_lock_and_no_descriptor(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with pytest.raises(FileNotFoundError):
         locks.is_locked(str(tmp_path / "nosuch"))
+
+
+@contextlib.contextmanager
+def open_directory(path: Path) -> Iterator[int]:
+    """Give an fd of the directory *path*."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def test_a_directory_is_made_again_until_it_is_locked(tmp_path: Path) -> None:
+    """A sweep removes each directory that is not locked. What make_locked() returns is locked and has its name."""
+    done, swept = threading.Event(), []
+
+    def sweep() -> None:
+        while not done.is_set():
+            for path in tmp_path.iterdir():
+                with contextlib.suppress(FileNotFoundError), open_directory(path) as fd:
+                    if locks.share(fd):
+                        path.rmdir()
+                        swept.append(path)
+
+    thread = threading.Thread(target=sweep)
+    thread.start()
+    try:
+        for number in range(500):
+            path = tmp_path / str(number)
+            fd = locks.make_locked(str(path))
+            (path / "kept").mkdir()
+            (path / "kept").rmdir()
+            path.rmdir()
+            os.close(fd)
+    finally:
+        done.set()
+        thread.join()
+    assert swept  # the control: the sweep has met directories without a lock
 
 
 def test_a_thread_enters_a_lock_that_it_holds(tmp_path: Path) -> None:
