@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Change: TypeAlias = dict[str, str | None]
 
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+PF_EXITING = 0x4  # see include/linux/sched.h
 STATUS = {  # a line of /proc/PID/status: the section and the name under which it is shown; see proc_pid_status(5)
     "Name": ("process", "name"),
     "NSpid": ("process", "pid"),
@@ -56,13 +57,22 @@ def take(pid: int) -> Snapshot:
             sections[section][name] = " ".join(value.split())
     with contextlib.suppress(OSError):
         sections["process"]["directory"] = os.readlink(f"/proc/{pid}/cwd")
-    # Last, because a process that ends loses its namespaces first, then its control groups: see do_exit in Linux.
-    sections["namespaces"] = _links(f"/proc/{pid}/ns", lambda name: name.partition("[")[2].rstrip("]"), NAMESPACES)
+    if not is_ending(pid):  # last: all that was read before is of a living process
+        sections["namespaces"] = _links(f"/proc/{pid}/ns", lambda name: name.partition("[")[2].rstrip("]"), NAMESPACES)
     return sections
 
 
+def is_ending(pid: int) -> bool:
+    """Return whether the kernel has begun to end the process: flags in proc_pid_stat(5), do_exit() in the kernel.
+
+    From then on its control groups of version 1 are shown as "/"; it loses its namespaces a moment later.
+    """
+    fields = _read(pid, "stat").rpartition(") ")[2].split()
+    return not fields or bool(int(fields[6]) & PF_EXITING)
+
+
 def is_complete(taken: Snapshot) -> bool:
-    """Return whether the process lived while the snapshot was taken; a zombie has only the user and pid namespaces."""
+    """Return whether the process lived while the snapshot was taken."""
     return "mnt" in taken["namespaces"]
 
 
