@@ -12,6 +12,7 @@ import pytest
 
 import tinybox
 from tests.support.boxes import new_name, until
+from tests.support.detached_boxes import open_files_of
 from tinybox.errors import ConflictError, NoSuchError, NoSuchImageError, NotFoundError, StateError, UsageError
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def test_the_monitor_keeps_no_descriptor_of_the_caller() -> None:
                 pid = box.inspect()["State"]["Pid"]
                 with open(f"/proc/{pid}/stat", encoding="ascii") as file:
                     monitor = file.read().rpartition(") ")[2].split()[1]
-                held = [os.readlink(f"/proc/{monitor}/fd/{fd}") for fd in os.listdir(f"/proc/{monitor}/fd")]
+                held = open_files_of(int(monitor))
                 assert any("/lock" in path for path in held)  # the control: these are the monitor's
                 assert inode not in held
 

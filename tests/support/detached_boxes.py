@@ -109,13 +109,18 @@ def stdout_of(tinybox: Command, *words: str, text: str = "") -> str:
     return done.stdout
 
 
-def open_files_of(pid: int) -> list[str]:
-    """Return the targets of a process's descriptors; leave out one that the process closes in this moment."""
-    found = []
+def descriptors_of(pid: int) -> dict[int, str]:
+    """Return a process's descriptors and their targets; leave out one that the process closes in this moment."""
+    found = {}
     for fd in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+            found[int(fd)] = os.readlink(f"/proc/{pid}/fd/{fd}")
     return found
+
+
+def open_files_of(pid: int) -> list[str]:
+    """Return the targets of a process's descriptors; see `descriptors_of`."""
+    return list(descriptors_of(pid).values())
 
 
 def field(pid: int, name: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import children, command_line_of, kept, new_name, pid_of, until
-from tests.support.detached_boxes import life, open_files_of
+from tests.support.detached_boxes import descriptors_of, life, open_files_of
 from tests.support.oci_bundles import Bundle, bundle
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def leak() -> Iterator[int]:
 
 def held(pid: int) -> list[str]:
     """Return what process *pid* holds besides its three streams: the last part of a path, the kind of the others."""
-    found = {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-    others = [target for fd, target in found.items() if fd > 2]
+    others = [target for fd, target in descriptors_of(pid).items() if fd > 2]
     return sorted(
         re.sub(r"\[\d+\]", "", target) if "dev" in target or not target.startswith("/") else f"/{Path(target).name}"
         for target in others
