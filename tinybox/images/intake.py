@@ -254,7 +254,7 @@ def _sweep(store: Store, path: str) -> None:
                 _forget(store, image_id)
             files.remove_tree(path)
     except FileNotFoundError:
-        pass  # the same: it was open before
+        pass  # its process has removed it after this open(2)
     finally:
         os.close(fd)
 

@@ -82,8 +82,8 @@ class Lock:
 def make_locked(path: str) -> int:
     """Make the directory *path*, and lock it; return its fd. A sweep removes directories that are not locked.
 
-    It may come between mkdir(2) and flock(2). It has a shared lock while it removes the directory, so the exclusive one
-    is had afterwards, on a directory without a name; then a new one is made.
+    A sweep may come between mkdir(2) and flock(2). It holds a shared lock while it removes the directory. So this
+    process gets its exclusive lock afterwards, on a directory that has no name any more; then it makes a new one.
     """
     while True:
         os.mkdir(path, 0o700)
