@@ -58,6 +58,7 @@ def test_the_plan_is_printed_and_not_carried_out(tinybox: Command, options: str)
     nobodys = as_nobody(tinybox, *words)
     assert sorted(str(path) for path in Path(tinybox.root).rglob("*")) == before
     assert (nobodys.returncode, nobodys.stderr) == (0, "")
+    assert not re.search(r"[0-9a-f]{13}", nobodys.stdout)  # ids are short, as in the output of --explain
     lines = nobodys.stdout.splitlines()
     assert [line for line in lines if not re.search(r"\S  \[[^][]*\w\(\d\w*\)[^][]*\]$", line)] == []
     names = [line.split()[2] for line in lines]

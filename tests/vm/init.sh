@@ -37,7 +37,7 @@ second() {
     mount --bind "$(cat /run/machine/modules)" "/lib/modules/$(uname -r)"
     ln -s /bin/busybox /run/machine/modprobe # what the kernel calls when it wants a module; not every host has kmod
     echo /run/machine/modprobe > /proc/sys/kernel/modprobe
-    /bin/busybox modprobe -a loop tun
+    /bin/busybox modprobe -a fuse loop tun
     # Overlays of tests cannot stand on an overlay, nor an idmapped mount (before 6.3) on tmpfs: their place is a disk.
     mkdir /run/machine/covered
     mount --bind /var/tmp /run/machine/covered

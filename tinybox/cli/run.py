@@ -101,7 +101,7 @@ def show(image: str, command: list[str], options: dict[str, Any]) -> int:
     paths = Paths()
     container = launch.prepare(paths, host.read(paths.cache), image, command, options, Handles())
     if options.get("dry_run"):
-        print("\n".join(container.plan.lines()))
+        print("\n".join(container.plan.lines()).replace(container.id, container.id[:12]))
     else:
         from tinybox.container import bundling
 
