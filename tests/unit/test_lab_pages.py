@@ -15,6 +15,7 @@ from tinybox.lab.course import Lab
 from tinybox.pictures.series import Axis, Curve, Curves
 from tinybox.seeing.lab_pages import lab as lab_page
 from tinybox.seeing.lab_pages import room
+from tinybox.seeing.lab_pages.parts import words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +60,8 @@ def test_the_page_has_all_that_the_lab_found() -> None:
     assert "PASS" in found["Verdict"]
     assert "<b>yes</b> it has two numbers" in found["Verdict"]
     assert "Two." in found["Answer"]
+    idea = words(made()["idea"])
+    assert [name for name, part in found.items() if idea in part] == ["Answer"]  # before, it would tell the answer
 
 
 def test_a_control_says_that_it_is_one() -> None:

@@ -78,6 +78,14 @@ def test_a_recorded_run_is_on_the_page_of_its_lab(tmp_path: Path) -> None:
     assert 'href="fork-run.html"' in text
 
 
+def test_the_idea_of_a_lab_unfolds_with_its_answer(tmp_path: Path) -> None:
+    """A reader sees the question and not the idea, which would tell the answer."""
+    folded = re.search("<details>(.*?)</details>(.*)", lessons.lab_page("fork", tmp_path), re.DOTALL)
+    assert folded
+    idea = lessons.paragraphs(course.description("fork"))
+    assert [idea in part for part in folded.groups()] == [True, False]
+
+
 @pytest.mark.slow
 def test_the_site_is_built_and_every_link_of_it_leads_somewhere(tmp_path: Path) -> None:
     """Sphinx builds it without a warning, the check finds nothing, and each lab, lecture and level has a page.

@@ -39,13 +39,15 @@ def page_of(number: int) -> str:
 
 
 def lab_page(name: str, records: Path) -> str:
-    """Return the page of a lab: its question, its idea, its answer, its control, and its recorded run in *records*."""
+    """Return the page of a lab: its question, its answer and idea, its control, and its recorded run in *records*.
+
+    The idea tells the answer, so it unfolds with it: a reader predicts first.
+    """
     lab = course.load(name)
     parts = [
         f"# {name}: {plain(course.subject(name))}",
         f"**Question.** {plain(lab.question)}",
-        unfolding("The answer", plain(lab.answer)),
-        f"## The idea\n\n{paragraphs(course.description(name))}",
+        unfolding("The answer, and the idea", f"{plain(lab.answer)}\n\n{paragraphs(course.description(name))}"),
         f"**The control.** {plain(lab.control)}",
         f"## A recorded run\n\n{recorded(name, records)}",
     ]

@@ -74,11 +74,11 @@ class Window:
         """Type a line; see pty(7)."""
         os.write(self.leader.master, line.encode() + b"\n")
 
-    def start(self, name: str, then: str = "") -> None:
-        """Start a job in the background, wait until it waits for a signal, and type another command."""
+    def start(self, name: str, then: str = ":", last: str = ":") -> None:
+        """Start a job in the background, wait until it waits for a signal, and type two commands."""
         self.type(START.format(name))
         self.jobs.append(os.pidfd_open(int(self.leader.receive())))
-        self.type(f"{then or ':'}; echo 0 >&3")
+        self.type(f"{then}; echo 0 >&3; {last}")
         self.leader.receive()
 
     def reports(self) -> dict[str, list[int]]:
@@ -100,7 +100,7 @@ def in_ash(bench: Bench) -> tuple[int, bool]:
     """Close the terminal of a shell in a box; return its exit status, and whether its job lives on."""
     with bench.box("sh", "-c", "read line") as box:
         shell = box.start("sh", tty=True)
-        os.write(shell.master, b"sleep 1000 &\n")
+        os.write(shell.master, b"sleep 1000 & wait\n")  # not a shell that reads, as in check
         job = bench.until(
             lambda: [pid for pid in look.children(shell.pid) if look.stat(pid, 2) == "sleep"], "sleep(1)"
         )[0]
@@ -116,8 +116,8 @@ def check(bench: Bench, *, feature: bool) -> None:
     """Close the terminals of bash, of a session leader and of ash, and ask each job which signal it got from whom."""
     bench.need(bash := shutil.which("bash"), "this host has no bash")
     closed = Window(bench, lead_session, bash)
-    closed.start("listed", "" if feature else "disown $!")
-    closed.start("disowned", "disown $!")
+    closed.start("listed", ":" if feature else "disown $!")
+    closed.start("disowned", "disown $!", "wait")  # a shell that reads may see the end of its terminal before SIGHUP
     closed.leader.lose_terminal()
     left = Window(bench, lead_session, bash)
     left.start("exit")

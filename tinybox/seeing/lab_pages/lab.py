@@ -52,15 +52,14 @@ def _parts(record: Record) -> Iterator[tuple[str, str]]:
         yield one.title, f'{head}{picture(one)}<p class="source">from {words(one.source)}</p>'
     yield "Evidence", _evidence(record["evidence"])
     yield "Verdict", _verdict(record)
-    if record.get("answer"):
+    if record.get("answer") or record.get("idea"):
         yield "Answer", _answer(record)
 
 
 def _question(record: Record) -> str:
+    """Return the question without its answer, and without the idea, which tells the answer: the room predicts first."""
     parts = [element("p", words(record["subject"]), name="says")]
     parts.append(element("h2", words(record.get("question") or record["subject"]), name="title ask"))
-    if record.get("idea"):
-        parts.append(element("p", words(record["idea"]), name="idea"))
     if record.get("prediction"):
         parts.append(element("p", f"<b>Predicted:</b> {words(record['prediction'])}", name="prediction"))
     return "".join(parts)
@@ -117,6 +116,8 @@ def _verdict(record: Record) -> str:
 
 
 def _answer(record: Record) -> str:
+    idea = element("p", words(record["idea"])) if record.get("idea") else ""
     control = element("p", f"<b>The control:</b> {words(record['control'])}.") if record.get("control") else ""
     again = element("p", f"<b>Do it yourself:</b> <code>tinybox lab run {words(record['id'])}</code>")
-    return element("h2", words(record["answer"]), name="title ask") + element("div", control + again, name="idea")
+    title = words(record.get("answer") or record["subject"])
+    return element("h2", title, name="title ask") + element("div", idea, control, again, name="idea")
