@@ -118,10 +118,10 @@ def check(bench: Bench, *, feature: bool) -> None:
     closed = Window(bench, lead_session, bash)
     closed.start("listed", ":" if feature else "disown $!")
     closed.start("disowned", "disown $!", "wait")  # a shell that reads may see the end of its terminal before SIGHUP
+    bench.until(look.asleep(closed.leader.pid, "do_wait" if feature else ""), "bash, asleep")
     closed.leader.lose_terminal()
     left = Window(bench, lead_session, bash)
-    left.start("exit")
-    left.type("exit")
+    left.start("exit", last="exit")
     shell = Window(bench, watch_leader).leader
     shell.receive()
     shell.lose_terminal()
