@@ -25,10 +25,18 @@ def _add(folders: tuple[str, ...]) -> None:
         own_folders.add(folder)
 
 
-def lab_dir(what: str) -> Callable[[Any], Any]:
+def _make(folders: tuple[str, ...]) -> None:
+    from tinybox.lab import template
+
+    for folder in folders:
+        template.make_folder(folder)
+
+
+def lab_dir(what: str, *, is_made: bool = False) -> Callable[[Any], Any]:
     """Return a decorator that gives the option to a command about *what*: "labs" or "exercises".
 
-    The command itself has no parameter for it: the directories are known before it begins.
+    A directory that is missing is an error, or *is_made*. The command itself has no parameter for the option: the
+    directories are known before it begins.
     """
     option = click.option(
         "--lab-dir", multiple=True, metavar="DIR", is_eager=True,
@@ -38,6 +46,8 @@ def lab_dir(what: str) -> Callable[[Any], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
         @functools.wraps(function)
         def command(*words: Any, lab_dir: tuple[str, ...], **options: Any) -> Any:
+            if is_made:
+                _make(lab_dir)
             _add(lab_dir)
             return function(*words, **options)
 

@@ -202,7 +202,7 @@ WRONG: dict[str, list[tuple[Deed, str]]] = {
     "memory-limit": [
         ("", "does not run: its exit status is 137"),
         (UPDATE % "200m", "at most"),
-        ((UPDATE % "200m") + "; " + READY + "; tinybox update -m {limit}m {box}", "could not start again with this limit"),
+        ((UPDATE % "200m") + f"; {READY}; tinybox update -m {{limit}}m {{box}}", "could not start again"),
         ((UPDATE % "{limit}m") + "; tinybox wait {box}", "does not run: its exit status is 137"),
     ],
     "cpu-quota": [

@@ -92,7 +92,7 @@ def show(name: str) -> None:
         lines = [pages.heading(name), course.idea(name)]
         lines += [f"It needs {needs}."] if needs else []
         print("\n".join(line for each in lines for line in pages.wrapped(each, wrapping.columns())))
-        print(f"Begin: tinybox exercise start {name}")
+        print(f"Begin: tinybox exercise start {course.options(name)}{name}")
         return
     _print_task(record, session.started(record))
 
