@@ -10,8 +10,10 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from tests.guards.sources import CHECKOUT
+from tinybox.cli import app
 from tinybox.container.records.paths import Paths
 from tinybox.errors import DamagedError, StateError, UsageError
 from tinybox.exercises import catalogue, course, report, session
@@ -126,18 +128,26 @@ def test_the_task_of_ones_own_names_commands_that_find_it(
     assert lines["zombies"][-1] == "The end:  tinybox exercise end zombies"
 
 
-@pytest.mark.parametrize(("user", "prefix"), [("ana", "sudo "), ("", "")])
-def test_with_sudo_the_next_commands_have_it_too(
-    user: str, prefix: str, paths: Paths, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("user", "root", "command"),
+    [
+        ("ana", [], "sudo tinybox exercise"),
+        ("ana", ["--root", "a b"], "sudo tinybox --root 'a b' exercise"),
+        ("", ["--root", "ab"], "tinybox --root ab exercise"),
+        ("", [], "tinybox exercise"),
+    ],
+)
+def test_the_next_command_finds_the_store_of_this_one(
+    user: str, root: list[str], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without sudo(8) they would look into the store of this user, where nothing is started."""
+    """It has the sudo(8) and the --root of this command, without which nothing is started in the store that it sees."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TINYBOX_ROOT", str(tmp_path / "store"))
     monkeypatch.setenv("SUDO_USER", user)
+    monkeypatch.setattr(app, "sweep", lambda: None)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    record = begun(paths, "zombies")
-    assert report.task(record, record.attempts[-1], 80)[-3:] == [
-        f"{title} {prefix}tinybox exercise {verb} zombies"
-        for title, verb in (("Check:   ", "check"), ("A hint:  ", "hint"), ("The end: ", "end"))
-    ]
+    shown = CliRunner().invoke(app.cli, [*root, "exercise", "show", "zombies"], standalone_mode=False)
+    assert shown.output.splitlines()[-1] == f"Begin: {command} start zombies"
 
 
 def test_the_path_of_a_source_is_in_one_piece() -> None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+PLACES = {"labs": "", "exercises": ", which are in DIR/exercises"}
+
+
 def use(context: click.Context) -> None:
     """Look into the directories that this command line names, too, while one of its words is completed."""
     _add(context.params.get("lab_dir") or ())
@@ -40,7 +43,7 @@ def lab_dir(what: str, *, is_made: bool = False) -> Callable[[Any], Any]:
     """
     option = click.option(
         "--lab-dir", multiple=True, metavar="DIR", is_eager=True,
-        help=f"A directory with {what} of your own, as TINYBOX_LABS names them.",
+        help=f"A directory with {what} of your own{PLACES[what]}, as TINYBOX_LABS names them.",
     )  # fmt: skip
 
     def decorate(function: Callable[..., Any]) -> Any:

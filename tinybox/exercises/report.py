@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import textwrap
 import time
@@ -44,19 +43,17 @@ def heading(name: str) -> str:
     return f"{name} ({'your own' if number == course.OWN else f'lecture {number}'}): {course.subject(name)}"
 
 
-def task(record: Record, attempt: Attempt, width: int) -> list[str]:
-    """Return the lines of the task of an open attempt, with what to type next, at most *width* columns wide."""
+def task(record: Record, attempt: Attempt, width: int, command: str = "tinybox exercise") -> list[str]:
+    """Return the lines of the task of an open attempt, at most *width* columns wide, and what to type next.
+
+    *command* are the words before those of an exercise.
+    """
     name, exercise = record.name, course.load(record.name)
-    words, command = f"{course.options(name)}{name}", f"{'sudo ' if by_sudo() else ''}tinybox exercise"
+    words = f"{course.options(name)}{name}"
     lines = [heading(name)]
     lines += [f"Seed: {attempt['seed']}", "", *wrapped(session.text(record, attempt, "task"), width), ""]
     lines += [f"Check:    {command} check {words} {exercise.answer}".rstrip()]
     return [*lines, f"A hint:   {command} hint {words}", f"The end:  {command} end {words}"]
-
-
-def by_sudo() -> bool:
-    """Return whether a user has called this command by sudo(8): without it, the same command has another store."""
-    return os.geteuid() == 0 and bool(os.environ.get("SUDO_USER"))
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 20.0  # seconds that a fact may take; an emulated machine is twenty times slower than a real one
 PAUSE = 0.01  # seconds between two looks whether a process has ended
-LAST_WORDS = 1.0  # seconds in which a shell has to answer when the student's process has ended before it
+LAST_WORDS = 5.0  # seconds in which a shell has to answer when the student's process has ended before it
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": f"{PLACE}/tmp"}
 ROOTFS = f"{PLACE}/rootfs"
 ERRORS = f"{PLACE}/tmp/errors"  # the stderr of the student's program in its last run
