@@ -72,6 +72,7 @@ class Attempt:
     """One run of the student's program, with a shell as the program that it has to run; *options* as in Trial."""
 
     def __init__(self, words: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
+        self._root = os.stat("/")
         self._errors = open(ERRORS, "w+b")  # noqa: SIM115  closed by __exit__
         command = [sys.executable, "-B", f"{PLACE}/program.py", *words]
         pipe = subprocess.PIPE
@@ -152,6 +153,8 @@ class Attempt:
 
     def program(self) -> int:
         """Return the pid of the shell: the one process that reads our pipe and is not Python; see proc_pid_fd(5)."""
+        if not os.path.samestat(os.stat("/"), self._root):
+            raise MissingError("the host has another root directory now: the box has no mount namespace of its own")
         readers = [pid for pid in pids() if _link(pid, "fd/0") == self._pipe]
         own = os.path.realpath(sys.executable)
         others = [pid for pid in readers if _link(pid, "exe") not in {own, ""}]  # "": the process is just ending
