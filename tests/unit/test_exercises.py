@@ -6,16 +6,21 @@ import json
 import os
 import random
 import re
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from tests.guards.sources import CHECKOUT
+from tinybox.cli import app
 from tinybox.container.records.paths import Paths
 from tinybox.errors import DamagedError, StateError, UsageError
 from tinybox.exercises import catalogue, course, report, session
 from tinybox.exercises.locking import folder
 from tinybox.exercises.records import Record
+from tinybox.lab import own_folders
+from tinybox.lab.bench import Evidence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,6 +107,56 @@ def test_hints_unfold_one_by_one(paths: Paths) -> None:
     begun(paths, "zombies")
     assert [len(session.hint(paths, "zombies")[0]) for _ in range(4)] == [1, 2, 3, 3]
     assert Record(paths, "zombies").attempts[-1]["hints"] == 3
+
+
+def test_the_task_of_ones_own_names_commands_that_find_it(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have --lab-dir, so they find it without the variable; those of a lecture, the control, have none."""
+    (tmp_path / "my labs/exercises").mkdir(parents=True)
+    shutil.copy(f"{catalogue.__path__[0]}/two_numbers.py", tmp_path / "my labs/exercises/my_own.py")
+    monkeypatch.setenv(own_folders.VARIABLE, str(tmp_path / "my labs"))
+    lines = {name: report.task(record := begun(paths, name), record.attempts[-1], 80) for name in ("my-own", "zombies")}
+    assert lines["my-own"][0].startswith("my-own (your own): ")
+    option = f"--lab-dir '{tmp_path}/my labs' my-own"
+    assert lines["my-own"][-3:] == [
+        f"Check:    tinybox exercise check {option} PID",
+        f"A hint:   tinybox exercise hint {option}",
+        f"The end:  tinybox exercise end {option}",
+    ]
+    assert lines["zombies"][0].startswith("zombies (lecture 2): ")
+    assert lines["zombies"][-1] == "The end:  tinybox exercise end zombies"
+
+
+@pytest.mark.parametrize(
+    ("user", "root", "command"),
+    [
+        ("ana", [], "sudo tinybox exercise"),
+        ("ana", ["--root", "a b"], "sudo tinybox --root 'a b' exercise"),
+        ("", ["--root", "ab"], "tinybox --root ab exercise"),
+        ("", [], "tinybox exercise"),
+    ],
+)
+def test_the_next_command_finds_the_store_of_this_one(
+    user: str, root: list[str], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the sudo(8) and the --root of this command, without which nothing is started in the store that it sees."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TINYBOX_ROOT", str(tmp_path / "store"))
+    monkeypatch.setenv("SUDO_USER", user)
+    monkeypatch.setattr(app, "sweep", lambda: None)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    shown = CliRunner().invoke(app.cli, [*root, "exercise", "show", "zombies"], standalone_mode=False)
+    assert shown.output.splitlines()[-1] == f"Begin: {command} start zombies"
+
+
+def test_the_path_of_a_source_is_in_one_piece() -> None:
+    """A student can copy it, also from a narrow terminal; other words, the control, are wrapped to the width."""
+    path = f"/sys/fs/cgroup/pids/{'0123456789abcdef' * 4}/pids.max"
+    found = session.Verdict([Evidence("", "limit", "20 " * 30, path)], "")
+    lines = list(report.verdict("fork-bomb", found, 80))
+    assert path in [line.split()[-1] for line in lines]
+    assert all(len(line) <= 80 for line in lines if path not in line)
 
 
 def test_an_answer_where_none_is_asked_for(paths: Paths) -> None:

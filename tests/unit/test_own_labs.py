@@ -83,6 +83,52 @@ def test_the_template_is_a_lab(folder: Path) -> None:
     assert [path.name for path in folder.iterdir() if path.suffix == ".py"] == ["of_mine.py"]
 
 
+@pytest.mark.parametrize(("folder", "made"), [("labs", True), ("missing/labs", False), ("file/labs", False)])
+def test_a_new_lab_makes_its_directory(
+    folder: str, made: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`lab new --lab-dir DIR` makes DIR, and no directory above it; the other commands make none."""
+    monkeypatch.setenv(own_folders.VARIABLE, "")
+    (tmp_path / "file").write_text("")
+    at = ["--lab-dir", str(tmp_path / folder)]
+    listed = CliRunner().invoke(app.cli, ["lab", "list", *at], standalone_mode=False)
+    assert isinstance(listed.exception, UsageError)
+    done = CliRunner().invoke(app.cli, ["lab", "new", *at, "of-mine"], standalone_mode=False)
+    assert (tmp_path / folder / "of_mine.py").is_file() == made
+    assert isinstance(done.exception, UsageError) == (not made)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("def check(bench, *, feature):\n    one = 1\n    one.foo()\n", "of_mine.py:4: AttributeError: 'int'"),
+        ("def check(bench):\n    pass\n", "it has a mistake: TypeError: check() got"),
+    ],
+)
+def test_a_mistake_in_a_lab_has_a_line(text: str, reason: str, folder: Path) -> None:
+    """The author of a lab is told the line of the file; a check that cannot be called has none."""
+    imports = "from tinybox.lab.course import Lab\n"
+    (folder / "of_mine.py").write_text(f"{imports}{text}LAB = Lab('Q?', 'A.', 'nothing', check)\n")
+    result = course.conduct(course.load("of-mine"))
+    assert (result.verdict, result.broken) == (course.FAIL, True)
+    assert reason in result.reason
+
+
+def test_the_table_of_a_check_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 80 columns a long reason stands below its lab, in whole words; in a file, the control, on the same line."""
+    reason = "the control agrees: the lab would not notice if the feature were missing"
+    result = course.Result(course.PASS, "", [], [], 0.1)
+    pair = course.Pair(result, result)
+    assert pair.reason == reason
+    in_a_file = list(card.table([("of-mine", pair)]))
+    assert in_a_file[1].endswith(f"0.20  {reason}")
+    monkeypatch.setattr(card, "columns", lambda most=100: min(80, most))
+    lines = list(card.table([("of-mine", pair)]))
+    assert all(len(line) <= 80 for line in lines)
+    assert " ".join(" ".join(lines[1:-1]).split()).endswith(f"0.20 {reason}")
+    assert len(lines) == len(in_a_file) + 1
+
+
 def test_an_exercise_of_ones_own(folder: Path) -> None:
     """A file in exercises/ is an exercise beside those of tinybox; a file without EXERCISE is one line."""
     own = folder / "exercises"

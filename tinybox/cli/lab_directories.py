@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+PLACES = {"labs": "", "exercises": ", which are in DIR/exercises"}
+
+
 def use(context: click.Context) -> None:
     """Look into the directories that this command line names, too, while one of its words is completed."""
     _add(context.params.get("lab_dir") or ())
@@ -25,19 +28,29 @@ def _add(folders: tuple[str, ...]) -> None:
         own_folders.add(folder)
 
 
-def lab_dir(what: str) -> Callable[[Any], Any]:
+def _make(folders: tuple[str, ...]) -> None:
+    from tinybox.lab import template
+
+    for folder in folders:
+        template.make_folder(folder)
+
+
+def lab_dir(what: str, *, is_made: bool = False) -> Callable[[Any], Any]:
     """Return a decorator that gives the option to a command about *what*: "labs" or "exercises".
 
-    The command itself has no parameter for it: the directories are known before it begins.
+    A directory that is missing is an error, or *is_made*. The command itself has no parameter for the option: the
+    directories are known before it begins.
     """
     option = click.option(
         "--lab-dir", multiple=True, metavar="DIR", is_eager=True,
-        help=f"A directory with {what} of your own, as TINYBOX_LABS names them.",
+        help=f"A directory with {what} of your own{PLACES[what]}, as TINYBOX_LABS names them.",
     )  # fmt: skip
 
     def decorate(function: Callable[..., Any]) -> Any:
         @functools.wraps(function)
         def command(*words: Any, lab_dir: tuple[str, ...], **options: Any) -> Any:
+            if is_made:
+                _make(lab_dir)
             _add(lab_dir)
             return function(*words, **options)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import random
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import UsageError, printable
@@ -62,6 +63,13 @@ def names() -> list[str]:
 def lecture(name: str) -> int:
     """Return the number of the lecture that an exercise belongs to, OWN for one of one's own."""
     return next((number for number, those in LECTURES.items() if name in those), OWN)
+
+
+def options(name: str) -> str:
+    """Return the words, with a blank behind them, by which every command finds an exercise of one's own; or ""."""
+    if lecture(name) != OWN:
+        return ""
+    return f"--lab-dir {shlex.quote(os.path.dirname(os.path.dirname(_files()[known(name)])))} "
 
 
 def subject(name: str) -> str:

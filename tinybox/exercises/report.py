@@ -38,17 +38,22 @@ def has_passed(attempt: Attempt) -> bool:
 
 
 def heading(name: str) -> str:
-    """Return the first line about an exercise: its name, its lecture and its subject."""
-    return f"{name} (lecture {course.lecture(name)}): {course.subject(name)}"
+    """Return the first line about an exercise: its name, its lecture or that it is one of your own, and its subject."""
+    number = course.lecture(name)
+    return f"{name} ({'your own' if number == course.OWN else f'lecture {number}'}): {course.subject(name)}"
 
 
-def task(record: Record, attempt: Attempt, width: int) -> list[str]:
-    """Return the lines of the task of an open attempt, with what to type next, at most *width* columns wide."""
+def task(record: Record, attempt: Attempt, width: int, command: str = "tinybox exercise") -> list[str]:
+    """Return the lines of the task of an open attempt, at most *width* columns wide, and what to type next.
+
+    *command* are the words before those of an exercise.
+    """
     name, exercise = record.name, course.load(record.name)
+    words = f"{course.options(name)}{name}"
     lines = [heading(name)]
     lines += [f"Seed: {attempt['seed']}", "", *wrapped(session.text(record, attempt, "task"), width), ""]
-    lines += [f"Check:    tinybox exercise check {name} {exercise.answer}".rstrip()]
-    return [*lines, f"A hint:   tinybox exercise hint {name}", f"The end:  tinybox exercise end {name}"]
+    lines += [f"Check:    {command} check {words} {exercise.answer}".rstrip()]
+    return [*lines, f"A hint:   {command} hint {words}", f"The end:  {command} end {words}"]
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -70,8 +75,9 @@ def verdict(name: str, found: Verdict, width: int) -> Iterator[str]:
 
 
 def _indented(text: str, width: int, indent: str) -> list[str]:
+    """Return *text* in lines; a longer word, such as the path of a file to be read, is not broken."""
     return textwrap.wrap(printable(text), width, initial_indent=indent, subsequent_indent=f"{indent}  ",
-                         break_on_hyphens=False)  # fmt: skip
+                         break_on_hyphens=False, break_long_words=False)  # fmt: skip
 
 
 def results(records: Iterable[Record]) -> list[dict[str, Any]]:

@@ -150,12 +150,20 @@ def _judge(exercise: course.Exercise, scene: Scene, answer: str) -> str:
         except MissingError as error:
             missing = str(error)
         except (FileNotFoundError, ProcessLookupError) as error:
-            missing, is_moving = f"it changes while it is read ({error.filename or error.strerror}): check again", True
+            missing, is_moving = _vanished(scene, error), True
         else:
             return ""
         if not is_moving or time.monotonic() > deadline:
             return missing
         time.sleep(PAUSE)
+
+
+def _vanished(scene: Scene, error: OSError) -> str:
+    """Return the sentence about a file that cannot be read: one of the exercise's own does not come back by itself."""
+    path = error.filename or error.strerror
+    if str(path).startswith(f"{scene.folder}/"):
+        return f"the file {path} of the exercise is missing: start --again"
+    return f"it changes while it is read ({path}): check again"
 
 
 def _as_check(answer: str, verdict: Verdict) -> dict[str, Any]:

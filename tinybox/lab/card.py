@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 WIDTH = columns()  # read once, when the command begins
 IS_CONTROL = "This is the control: with the feature taken away, a claim of the lab must fail."
 HALF = WIDTH // 2 - 1  # and a bar between the halves
+ENDLESS = 10_000  # columns: in a file, a line of the table is one line
 
 
 def question(name: str, lab: Lab, *, control: bool = False) -> list[str]:
@@ -114,12 +115,22 @@ def table(pairs: Iterable[tuple[str, Pair]]) -> Iterator[str]:
     for name, pair in pairs:
         seconds = pair.lab.seconds + pair.control.seconds
         without = "ERROR" if pair.control.broken else pair.control.verdict
-        line = f"{name:17} {pair.verdict:12} {pair.lab.verdict:12} {without:12} {seconds:7.2f}  {pair.reason}"
-        yield line.rstrip()
+        line = f"{name:17} {pair.verdict:12} {pair.lab.verdict:12} {without:12} {seconds:7.2f}"
+        yield from _with_reason(line, pair.reason)
         verdicts.append(pair.verdict)
     kinds = (course.PASS, course.FAIL, course.INCONCLUSIVE)
     counts = ", ".join(f"{verdicts.count(kind)} {kind}" for kind in kinds)
     yield f"{len(verdicts)} lab{'s' * (len(verdicts) > 1)}: {counts}"
+
+
+def _with_reason(line: str, reason: str) -> Iterator[str]:
+    """Yield a *line* of the table and its *reason*: on the same line if it fits the terminal, else on lines below."""
+    whole = f"{line}  {reason}".rstrip()
+    if len(whole) <= columns(ENDLESS):
+        yield whole
+        return
+    yield line
+    yield from textwrap.wrap(reason, columns() - 2, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def as_data(name: str, result: Result, prediction: str = "") -> dict[str, Any]:

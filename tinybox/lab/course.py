@@ -161,7 +161,7 @@ def _judged(lab: Lab, bench: Bench, *, feature: bool) -> Result:
     except (TinyboxError, OSError) as error:
         reason, broken = f"it could not be done: {error}", True
     except Exception as error:  # noqa: BLE001  after a mistake in one lab the others must still be done
-        reason, broken = f"it has a mistake: {type(error).__name__}: {error}", True
+        reason, broken = f"it has a mistake: {_mistake(error)}", True
     else:
         refuted = [claim.sentence for claim in bench.claims if not claim.holds]
         refuted += [f"the text is right: {each.said}" for each in bench.text_errors if feature and not each.refuted]
@@ -171,6 +171,15 @@ def _judged(lab: Lab, bench: Bench, *, feature: bool) -> Result:
     seconds = time.monotonic() - began
     noted = (tuple(bench.text_errors), tuple(bench.pictures))
     return Result(verdict, reason, bench.claims, bench.evidence, seconds, broken, *noted)
+
+
+def _mistake(error: Exception) -> str:
+    """Return an error of a lab's check with the file and the line in it, without these if check cannot be called."""
+    what = printable(f"{type(error).__name__}: {error}")
+    trace = error.__traceback__.tb_next if error.__traceback__ else None  # the frame below that of _judged
+    if trace is None:
+        return what
+    return f"{os.path.basename(own_folders.place(trace.tb_frame.f_code.co_filename, error))}: {what}"
 
 
 def conduct_both(lab: Lab, *, image: str = "alpine", seed: int = 0) -> Pair:

@@ -67,11 +67,11 @@ def load(path: str) -> ModuleType:
     try:
         made.loader.exec_module(module)
     except Exception as error:
-        raise UsageError(_place(path, error), printable(f"{type(error).__name__}: {error}")) from error
+        raise UsageError(place(path, error), printable(f"{type(error).__name__}: {error}")) from error
     return module
 
 
-def _place(path: str, error: Exception) -> str:
+def place(path: str, error: Exception) -> str:
     """Return the path with the number of the last line of that file that the error went through."""
     lines = [error.lineno] if isinstance(error, SyntaxError) and error.filename == path else []
     trace = error.__traceback__

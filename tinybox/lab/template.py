@@ -11,6 +11,24 @@ from tinybox.lab import catalogue, course
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
+def make_folder(path: str) -> None:
+    """Make the directory *path* if it is missing; UsageError if that cannot be, such as without its parent."""
+    try:
+        os.mkdir(path)
+        _give_away(path, os.path.dirname(os.path.abspath(path)))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise UsageError(path, (error.strerror or "it cannot be made").lower()) from error
+
+
+def _give_away(path: str, folder: str) -> None:
+    """As root, give *path* to the owner of the *folder* that it is in: with sudo(8), the user who will edit it."""
+    if os.geteuid() == 0:
+        owner = os.stat(folder)
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
 def write(name: str, folder: str) -> str:
     """Write the template as the lab *name* into *folder*, and return its path; UsageError if that cannot be."""
     if not NAME.fullmatch(name):
@@ -25,9 +43,7 @@ def write(name: str, folder: str) -> str:
     try:
         with open(path, "xb") as file:
             file.write(text)
-        if os.geteuid() == 0:  # the file gets the owner of its directory: with sudo(8), the user who will edit it
-            owner = os.stat(folder)
-            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        _give_away(path, folder)
     except OSError as error:
         raise UsageError(path, (error.strerror or "it cannot be written").lower()) from error
     return path

@@ -115,6 +115,8 @@ def check(number: int, program: str, rootfs: str) -> Verdict:
                 return trial.seen, str(error)
             if isinstance(error, OSError) and str(error.filename).startswith("/proc/"):
                 return trial.seen, f"a process of the box has ended while the check read {error.filename}: see proc(5)"
+            if isinstance(error, OSError) and str(error.filename).startswith(f"{spare_host.PLACE}/"):
+                return trial.seen, f"the check misses {error.filename}: does your program remove it?"
             raise  # the check has a fault
         return trial.seen, ""
 

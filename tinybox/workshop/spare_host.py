@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PLACE = "/mnt"  # the one writable directory of the spare host: a tmpfs
+SIZE = "256m"  # of this tmpfs: what a program prints without end must not fill the memory of the host
 NAME = "spare-host"  # its host name
 SECONDS = 120.0  # for one check; most take less than one, but an emulated machine is twenty times slower
 FLAGS = process.CLONE_NEWNS | process.CLONE_NEWPID | process.CLONE_NEWUTS | process.CLONE_NEWIPC | process.CLONE_NEWNET
@@ -115,6 +116,7 @@ def _furnish(program: str, rootfs: str) -> None:
     mount.mount(b"", root, b"", MS_REC | mount.MS_PRIVATE, b"")
     mount.mount_setattr(mount.AT_FDCWD, root, mount.AT_RECURSIVE, attr_set=mount.MOUNT_ATTR_RDONLY)
     place = mount.fsopen(b"tmpfs")
+    mount.fsconfig_set(place, b"size", SIZE.encode())
     mount.fsconfig_create(place)
     tree = mount.fsmount(place)
     folder = f"/proc/self/fd/{tree}"  # filled before it covers PLACE: the student's directory may lie there

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
 PATIENCE = 20.0  # seconds that a fact may take; an emulated machine is twenty times slower than a real one
-LAST_WORDS = 1.0  # seconds in which a shell has to answer when the student's process has ended before it
+PAUSE = 0.01  # seconds between two looks whether a process has ended
+LAST_WORDS = 5.0  # seconds in which a shell has to answer when the student's process has ended before it
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": f"{PLACE}/tmp"}
 ROOTFS = f"{PLACE}/rootfs"
 ERRORS = f"{PLACE}/tmp/errors"  # the stderr of the student's program in its last run
 UNWRITTEN = re.compile(r"^NotImplementedError: part (\d+)$", re.MULTILINE)
+ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b")  # how the last line of a traceback begins
+LINE = re.compile(rf'File "{PLACE}/program\.py", line (\d+)')  # a line above it
+LONGEST = 300  # characters of the last line on stderr that a verdict repeats
 
 
 class MissingError(Exception):
@@ -68,6 +72,7 @@ class Attempt:
     """One run of the student's program, with a shell as the program that it has to run; *options* as in Trial."""
 
     def __init__(self, words: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
+        self._root = os.stat("/")
         self._errors = open(ERRORS, "w+b")  # noqa: SIM115  closed by __exit__
         command = [sys.executable, "-B", f"{PLACE}/program.py", *words]
         pipe = subprocess.PIPE
@@ -108,19 +113,24 @@ class Attempt:
         return line.decode(errors="replace").removeprefix(mark)
 
     def _more(self, deadline: float) -> bytes:
-        """Return what the shell prints next; MissingError: it prints nothing until *deadline*, or it has ended."""
-        while not readable(self._output.fileno(), min(LAST_WORDS, deadline - time.monotonic())):
+        """Return what the shell prints next; MissingError: it does not answer until *deadline*, or it has ended."""
+        while time.monotonic() > deadline or not readable(
+            self._output.fileno(), min(LAST_WORDS, deadline - time.monotonic())
+        ):
             if self._process.poll() is not None:  # a child of it holds the pipe open, and prints nothing
-                raise MissingError(
-                    self._trouble(f"does not answer; your program has ended: {self._process.returncode}")
-                )
+                raise self._no_shell(self._process.returncode)
             if time.monotonic() > deadline:
-                raise MissingError(self._trouble(f"does not answer after {PATIENCE:.0f} s"))
+                raise self._trouble(f"the shell that your program had to run does not answer after {PATIENCE:.0f} s")
         more = os.read(self._output.fileno(), 65536)
         if not more:
-            status = self._wait()
-            raise MissingError(self._trouble("has ended" if status is None else f"has ended with status {status}"))
+            raise self._no_shell(self._wait())
         return more
+
+    def _no_shell(self, status: int | None) -> MissingError:
+        """Return the error that no shell answers, after the student's program has ended with *status*, if it has."""
+        how = "still runs" if status is None else f"has ended with status {status}"
+        how = f"was killed by signal {-status}" if status is not None and status < 0 else how
+        return self._trouble(f"your program {how}, and the shell that it had to run does not answer")
 
     def end(self) -> int:
         """Close the shell's stdin, so that it ends, and return the exit status of the student's program."""
@@ -128,7 +138,7 @@ class Attempt:
             self._input.close()
         status = self._wait()
         if status is None:
-            raise MissingError(self._trouble(f"still runs {PATIENCE:.0f} s after the program in it could end"))
+            raise self._trouble(f"your program still runs {PATIENCE:.0f} s after the shell in it could end")
         self._unwritten()
         return status if status >= 0 else 128 - status
 
@@ -143,6 +153,8 @@ class Attempt:
 
     def program(self) -> int:
         """Return the pid of the shell: the one process that reads our pipe and is not Python; see proc_pid_fd(5)."""
+        if not os.path.samestat(os.stat("/"), self._root):
+            raise MissingError("the host has another root directory now: the box has no mount namespace of its own")
         readers = [pid for pid in pids() if _link(pid, "fd/0") == self._pipe]
         own = os.path.realpath(sys.executable)
         others = [pid for pid in readers if _link(pid, "exe") not in {own, ""}]  # "": the process is just ending
@@ -151,24 +163,32 @@ class Attempt:
         return others[0]
 
     def _wait(self) -> int | None:
+        """Wait for the end of the student's process, and read what it prints: a full pipe would hold it up."""
+        deadline = time.monotonic() + PATIENCE
+        while self._process.poll() is None and time.monotonic() < deadline:
+            if readable(self._output.fileno(), PAUSE) and not os.read(self._output.fileno(), 65536):
+                break  # end of file
         try:
-            return self._process.wait(PATIENCE)
+            return self._process.wait(max(deadline - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
             return None
 
-    def _text(self) -> str:
-        self._errors.seek(0)
-        return self._errors.read(65536).decode(errors="replace")
+    def _last_words(self) -> str:
+        """Return the last line of the program's stderr, and the line of the program if it is an error of Python."""
+        self._errors.seek(max(os.fstat(self._errors.fileno()).st_size - 65536, 0))
+        text = self._errors.read().decode(errors="replace")
+        last = (text.strip().splitlines() or ["it has printed no error"])[-1][:LONGEST]
+        lines = LINE.findall(text) if ERROR.match(last) else []
+        return f"{last} (line {lines[-1]})" if lines else last
 
     def _unwritten(self) -> None:
         if part := unwritten_part():
             raise UnwrittenError(part)
 
-    def _trouble(self, what: str) -> str:
-        """Return a sentence about the end of the student's program, with the last line of its stderr."""
+    def _trouble(self, sentence: str) -> MissingError:
+        """Return an error of the *sentence* and the last line on stderr; UnwrittenError: a part is not written."""
         self._unwritten()
-        last = (self._text().strip().splitlines() or ["it has printed no error"])[-1]
-        return f"the shell that your program had to run {what}: {last}"
+        return MissingError(f"{sentence}: {self._last_words()}")
 
 
 def unwritten_part() -> str:

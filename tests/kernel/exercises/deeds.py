@@ -138,6 +138,8 @@ RIGHT: dict[str, Deed] = {
 }
 RUN = "tinybox run -d --name {second} --network none "
 UPDATE = "tinybox update --memory-swap -1 -m %s {box} && tinybox start {box}"
+# The program is ready, so it has what it needed.
+READY = "until tinybox exec {box} test -e /shared/ready; do sleep 0.1; done"
 WRONG: dict[str, list[tuple[Deed, str]]] = {
     "two-numbers": [
         (numbered("other"), "is in another pid namespace than the box"),
@@ -168,6 +170,7 @@ WRONG: dict[str, list[tuple[Deed, str]]] = {
         ("", "both boxes still wait"),
         ("tinybox kill {keep}; tinybox wait {other}", "has ended with 137"),
         ("tinybox pause {other}", "both boxes still wait"),
+        ("tinybox exec {keep} pkill flock; tinybox wait {keep}", "has ended without its work"),
     ],
     "shared-memory": [
         ("", "there is no box"),
@@ -199,6 +202,7 @@ WRONG: dict[str, list[tuple[Deed, str]]] = {
     "memory-limit": [
         ("", "does not run: its exit status is 137"),
         (UPDATE % "200m", "at most"),
+        ((UPDATE % "200m") + f"; {READY}; tinybox update -m {{limit}}m {{box}}", "could not start again"),
         ((UPDATE % "{limit}m") + "; tinybox wait {box}", "does not run: its exit status is 137"),
     ],
     "cpu-quota": [

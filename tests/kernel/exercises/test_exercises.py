@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.exercises.deeds import RIGHT, WRONG
+from tests.kernel.exercises.deeds import RIGHT, WRONG, numbered
 from tests.support.boxes import PATIENCE
 from tinybox.container import control
 from tinybox.container.monitor import background
@@ -89,6 +89,29 @@ def test_the_exercise(name: str, tinybox: Command, monkeypatch: pytest.MonkeyPat
     assert passed.missing == ""
     assert all(each.figure and each.value and each.source for each in passed.evidence)
     assert len(passed.evidence) > 0
+
+
+@pytest.mark.parametrize("inner", [3, 8])
+def test_every_number_that_two_numbers_asks_for_exists(inner: int, tinybox: Command) -> None:
+    """The least and the greatest PID that a seed can draw are those of a process in each of the two boxes."""
+    seed = next(seed for seed in range(1000) if course.numbers("two-numbers", seed)["inner"] == inner)
+    paths = Paths(tinybox.root)
+    session.start(paths, "two-numbers", seed)
+    try:
+        numbers = course.numbers("two-numbers", seed)
+        assert session.check(paths, "two-numbers", act(tinybox, "two-numbers", numbered("box"), numbers)).passed
+        assert act(tinybox, "two-numbers", numbered("other"), numbers)
+    finally:
+        session.end(paths, "two-numbers", forget=True)
+
+
+def test_a_file_of_the_exercise_that_is_gone_is_named(tinybox: Command) -> None:
+    """A student who removes the hidden file on the host is told so, and not to check again."""
+    with started(tinybox, "hidden-file") as numbers:
+        paths = Paths(tinybox.root)
+        os.unlink(f"{Record(paths, 'hidden-file').shared}/{numbers['folder']}/word")
+        missing = session.check(paths, "hidden-file", "x").missing
+    assert "word of the exercise is missing: start --again" in missing
 
 
 def labelled(tinybox: Command) -> list[str]:

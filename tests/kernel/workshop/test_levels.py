@@ -88,6 +88,24 @@ def test_a_program_of_root_does_not_reach_the_host(rootfs: str, tmp_path: Path) 
     assert file.read_text() == "before"
 
 
+def test_a_program_may_print_more_than_a_pipe_holds(rootfs: str) -> None:
+    """What it prints before the shell and after it is read, so a right program ends, and passes."""
+    program = levels.solution(1).replace("child = os.fork()", "print('x' * 300_000, flush=True); child = os.fork()")
+    program = program.replace("    return os.W", "    print('y' * 300_000)\n    return os.W")
+    assert program.count("300_000") == 2
+    assert levels.check(1, program, rootfs).missing == ""
+
+
+def test_the_directory_of_the_program_has_a_limit(rootfs: str) -> None:
+    """A program that writes without end, to its stderr for example, fills this directory, not the host's memory."""
+
+    def size() -> int:
+        found = os.statvfs(spare_host.PLACE)
+        return found.f_blocks * found.f_frsize
+
+    assert spare_host.visit(size, "", rootfs) == 256 << 20
+
+
 def test_a_check_that_takes_too_long_is_ended(rootfs: str) -> None:
     """A check ends at its deadline with one line, and all of its processes end with it; a short one does not."""
 

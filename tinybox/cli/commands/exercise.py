@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -92,13 +93,20 @@ def show(name: str) -> None:
         lines = [pages.heading(name), course.idea(name)]
         lines += [f"It needs {needs}."] if needs else []
         print("\n".join(line for each in lines for line in pages.wrapped(each, wrapping.columns())))
-        print(f"Begin: tinybox exercise start {name}")
+        print(f"Begin: {_command()} start {course.options(name)}{name}")
         return
     _print_task(record, session.started(record))
 
 
 def _print_task(record: records.Record, attempt: Attempt) -> None:
-    print("\n".join(pages.task(record, attempt, wrapping.columns())))
+    print("\n".join(pages.task(record, attempt, wrapping.columns(), _command())))
+
+
+def _command() -> str:
+    """Return the words by which the next command finds the store of this one: with sudo(8) or --root if this has it."""
+    sudo = "sudo " if os.geteuid() == 0 and os.environ.get("SUDO_USER") else ""
+    root = click.get_current_context().find_root().params.get("root")
+    return f"{sudo}tinybox {f'--root {shlex.quote(root)} ' if root else ''}exercise"
 
 
 @exercise.command("hint")

@@ -51,7 +51,7 @@ def names(context: click.Context, _parameter: click.Parameter, begun: str) -> li
     return [CompletionItem(name) for name in [*course.ids(), "all"] if name.startswith(begun)]
 
 
-OWN = lab_dir("labs")
+OWN, NEW = lab_dir("labs"), lab_dir("labs", is_made=True)
 LECTURE = click.option("--lecture", type=int, metavar="NUMBER", help="The labs of this lecture.")
 
 
@@ -189,10 +189,13 @@ def check(
 
 
 @lab.command("new")
-@OWN
+@NEW
 @click.argument("name", metavar="NAME")
 def new(name: str) -> None:
-    """Write a lab of your own to begin with: a file NAME.py in the first --lab-dir, or in this directory."""
+    """Write a lab of your own to begin with: a file NAME.py in the first --lab-dir, or in this directory.
+
+    A directory that --lab-dir names is made if it is missing.
+    """
     folder = next(iter(own_folders.directories()), os.getcwd())
     print(template.write(name, folder))
     print(f"Next: change it; tinybox lab check --lab-dir {shlex.quote(folder)} {name}")

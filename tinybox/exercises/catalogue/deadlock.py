@@ -59,6 +59,8 @@ def check(scene: Scene, answer: str) -> None:
     status = scene.saw("exit status", keep.state.get("exitCode"), f"tinybox inspect {keep.name}: State.ExitCode")
     scene.need(status == wanted, f"the box {keep.name} has ended with {status}, not with {wanted}: it could not finish")
     done = f"{scene.folder}/done-{keep.name}"
+    told = f"the box {keep.name} has ended without its work: it never had both locks ({done} is missing)"
+    scene.need(os.path.exists(done), told)
     scene.saw("its work", look.text(done), f"cat {done}")
 
 

@@ -1,7 +1,8 @@
 """Stop a fork bomb within its limit.
 
 The limit on processes keeps the bomb from the host, but does not end it: each process that ends makes room for another.
-Who kills them one by one is too slow. In a frozen control group, no process can make another one.
+So a list of its processes may be old before the last of them is killed. In a frozen control group, no process can make
+another one.
 """
 
 from __future__ import annotations
@@ -60,12 +61,11 @@ def check(scene: Scene, answer: str) -> None:
 
 EXERCISE = course.Exercise(
     task="In the box {box} a fork bomb has met the limit of {limit} processes. Stop the bomb, but not the box: its"
-    " program"
-    " `sleep {work}` goes on, and the limit stays as it is. `tinybox exec` cannot start anything there while the limit"
-    " is"
-    " reached. cgroup.procs in the control group lists the processes, pids.events the refused forks.",
+    " program `sleep {work}` goes on, and the limit stays as it is. While the limit is reached, a shell of"
+    " `tinybox exec` can hardly make a process there. cgroup.procs in the control group lists the processes,"
+    " pids.events the refused forks.",
     hints=(
-        "While you read the list of the processes, the bomb makes new ones. How can all of them be held still?",
+        "While you read the list of the processes, the bomb may make new ones. How can all of them be held still?",
         "`tinybox pause {box}` freezes all processes. A signal waits until they go on, and is then seen first.",
         "Kill, from the host, all shells and awks of `tinybox top {box}`, then `tinybox unpause {box}`.",
     ),

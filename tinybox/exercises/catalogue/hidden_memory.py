@@ -1,7 +1,7 @@
 """Find and free memory that no process has.
 
-A tmpfs keeps its files in memory. They belong to no process, so ps and top do not show them, but the control group of
-the box counts them. Many a program that seems to leak has only left files in /dev/shm or /run.
+A tmpfs keeps its files in memory. They belong to no process, so ps and top do not show them. A control group with the
+controller memory counts them. Many a program that seems to leak has only left files in /dev/shm or /run.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def check(scene: Scene, answer: str) -> None:
 EXERCISE = course.Exercise(
     task="The box {box} uses {size} MiB of memory, and none of its processes has them. Find them, and free them; the"
     " program of the box must go on, and the files on its disk must stay. /proc/PID/status has the memory of a process,"
-    " `tinybox stats` that of the box, /proc/PID/mountinfo its file systems.",
+    " `tinybox stats` that of the box (of its processes alone, if no group with the controller memory counts it),"
+    " /proc/PID/mountinfo its file systems.",
     hints=(
         "Which file systems of the box are in memory? `tinybox exec {box} df -k` shows how much each tmpfs holds.",
         "ls -l in each of them shows the file.",

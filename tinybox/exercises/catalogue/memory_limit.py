@@ -51,6 +51,8 @@ def check(scene: Scene, answer: str) -> None:
     scene.saw("killed by the OOM killer since it started", oom_kills(box.group), "oom_kill in memory.events"
               if version == 2 else "oom_kill in memory.oom_control")  # fmt: skip
     scene.need(limit is not None and limit <= most << 20, f"the limit is to be at most {most} MiB")
+    low = f"the program needs {scene.numbers['need']} MiB, so it could not start again with this limit"
+    scene.need((limit or 0) >= scene.numbers["need"] << 20, low)
     ready = f"{scene.folder}/ready"
     scene.need(os.path.exists(ready), f"the program is not ready yet: {ready} is missing")
     scene.saw("the program is ready", "yes", f"ls {ready}")

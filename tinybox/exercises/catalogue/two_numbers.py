@@ -18,20 +18,26 @@ if TYPE_CHECKING:
     from tinybox.exercises.scene import Scene
 
 SLEEPERS = 6
+WANTED = list(range(1, SLEEPERS + 3))  # the init, the shell, and the sleepers from 3 on
 
 
 def draw(draws: random.Random) -> dict[str, Any]:
     """Draw two boxes, and the number that a process has in the first."""
     first, second = boxes = course.boxes(draws, "two-numbers", 2)
-    return {"boxes": boxes, "box": first, "other": second, "inner": draws.randint(3, 2 + SLEEPERS)}
+    return {"boxes": boxes, "box": first, "other": second, "inner": draws.randint(3, WANTED[-1])}
 
 
 def prepare(scene: Scene) -> None:
-    """Make two boxes with the same processes."""
+    """Make two boxes with the same processes; nothing else takes a number, so all that draw() can ask for exist."""
     for name in scene.numbers["boxes"]:
-        scene.box(name, "sh", "-c", f"for each in $(seq {SLEEPERS}); do sleep 1000000 & done; wait")
-    for name in scene.numbers["boxes"]:  # with the init and the shell
-        scene.until(lambda name=name: len(scene.processes(name)) == SLEEPERS + 2, "the processes of the box")  # type: ignore[misc]
+        scene.box(name, "sh", "-c", "sleep 1000000 & " * SLEEPERS + "wait")
+    for name in scene.numbers["boxes"]:
+        scene.until(lambda name=name: inner_numbers(scene, name) == WANTED, "the processes of the box")  # type: ignore[misc]
+
+
+def inner_numbers(scene: Scene, name: str) -> list[int]:
+    """Return the numbers that the processes of a box have in it, sorted; see NSpid in proc_pid_status(5)."""
+    return sorted(int(look.status(pid, "NSpid").split()[-1]) for pid in scene.processes(name))
 
 
 def check(scene: Scene, answer: str) -> None:
@@ -47,11 +53,11 @@ def check(scene: Scene, answer: str) -> None:
 
 
 def pid_namespace(pid: str) -> str:
-    """Return the pid namespace of a process; for a user without root, another user's process has none to be seen."""
+    """Return the pid namespace of a process; that of a process which this user may not look into cannot be read."""
     try:
         return os.readlink(f"/proc/{pid}/ns/pid")
     except PermissionError:
-        return "of another user"
+        return "not readable for you"
 
 
 EXERCISE = course.Exercise(

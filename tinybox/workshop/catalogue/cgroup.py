@@ -2,7 +2,7 @@
 
 Namespaces decide what a process sees, control groups how much it gets. A control group is a directory: mkdir(2) makes
 it, and the kernel fills it with files. A process joins by a write into cgroup.procs, and its children are born in the
-same group. A limit is a number in a file. There are no other calls: all of it can be done with mkdir and echo.
+same group. A limit is a number in a file. No other call is needed: all of it can be done with mkdir and echo.
 
 What happens at the limit depends on the resource. The twenty-first process is not made: fork(2) fails with EAGAIN.
 Memory cannot be refused so, because it is used long after it was asked for: the kernel kills a process of the group.

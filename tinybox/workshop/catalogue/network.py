@@ -14,6 +14,7 @@ on to the world; `tinybox network show` draws it.)
 from __future__ import annotations
 
 import shutil
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from tinybox.workshop.trial import ROOTFS, Attempt, namespace, nothing_runs, rea
 if TYPE_CHECKING:
     from tinybox.workshop.trial import Trial
 
+INSIDE = "10.99.0.2"
 HOST, DEFAULT = "10.99.0.1", ("00000000", "0100630A")  # 0.0.0.0 via 10.99.0.1, as /proc/net/route writes them
 
 
@@ -46,6 +48,7 @@ def check(trial: Trial) -> None:
         own_network(trial, program, attempt.pid)
         reaches(trial, attempt, "127.0.0.1", "set lo up")
         reaches(trial, attempt, HOST, "give both ends an address, and set both up")
+        is_reached(trial, INSIDE)
         routes = [tuple(line.split()[1:3]) for line in read(program, "net/route").splitlines()]
         trial.fact(
             DEFAULT in routes,
@@ -98,6 +101,20 @@ def reaches(trial: Trial, attempt: Attempt, address: str, cure: str) -> None:
     """Require that the address answers an ICMP echo request from the box; see icmp(7)."""
     found = attempt.ask(f"ping -c 1 -W 2 {address} > /dev/null 2>&1 && echo yes || echo no")
     trial.fact(found == "yes", f"{address} answers in the box", f"{address} does not answer in the box: {cure}")
+
+
+def is_reached(trial: Trial, address: str) -> None:
+    """Require that the box has the address: it refuses a connection from the host, ECONNREFUSED in connect(2)."""
+    error = None
+    try:
+        socket.create_connection((address, 9), 2).close()
+    except OSError as found:
+        error = found
+    trial.fact(
+        error is None or isinstance(error, ConnectionRefusedError),
+        f"{address} answers on the host",
+        f"{address} does not answer on the host: give eth0 this address",
+    )
 
 
 LEVEL = Level(

@@ -1,9 +1,10 @@
 """Without root: the user namespace.
 
-All levels before this one need root, because clone3(2) with a new namespace asks for CAP_SYS_ADMIN. One namespace does
-not: any user may make a user namespace. Its first process has all capabilities, but only over what belongs to this
-namespace: the other namespaces that are made in it, so also the mounts, the host name and the processes of the box. It
-has none over the host: it cannot load a module, read the files of others, or make a device file.
+All levels before this one but the first need root: chroot(2) asks for CAP_SYS_CHROOT, and clone3(2) with a new
+namespace for CAP_SYS_ADMIN. One namespace does not: any user may make a user namespace. Its first process has all
+capabilities, but only over what belongs to this namespace: the other namespaces that are made in it, so also the
+mounts, the host name and the processes of the box. It has none over the host: it cannot load a module, read the files
+of others, or make a device file.
 
 A map says which users the ids inside are. A user without root may map one id, the own one. Make it id 0, and root of
 the box is you: what the box writes is yours, outside. The map is a line in /proc/PID/uid_map, written once, by the
@@ -11,8 +12,8 @@ parent: so the child has to wait. Groups have gid_map, with one condition more: 
 because a group can also take rights away, and a process could leave such a group. (For more ids the administrator gives
 ranges in /etc/subuid, and newuidmap(1), a set-user-ID program, writes them. `tinybox run` without root does so.)
 
-Limits, and the end of a cable on the host, need rights over the host, so this level goes on from level 7. It is
-also the only one that you can run by hand without sudo.
+Limits, and the end of a cable on the host, need rights over the host, so this level goes on from level 7. It is also
+the only one, beside level 1, that you can run by hand without sudo.
 """
 
 from __future__ import annotations
