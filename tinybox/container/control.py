@@ -164,16 +164,17 @@ def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -
         record = lifecycle.acquire(paths, here, container, damaged_too=True)
     except StateError as error:
         raise StateError(f"container {word}", error.cause, f"stop it first, or tinybox rm -f {word}") from error
-    if not os.path.isdir(paths.bundle(container)):
+    try:
+        if not os.path.isdir(paths.bundle(container)):
+            if force:
+                return  # its owner has removed it upon KILL, because of --rm, or another command has
+            raise NoSuchError(f"container {word}", "no such container", "another command has just removed it")
+        annotations = record.state.get("annotations", {})
+        gone = events.of_container(paths, container, "destroy", annotations)  # it still has its name
+        lifecycle.delete(paths, container, volumes_too=volumes)
+        events.write(paths, gone)
+    finally:
         record.close()
-        if force:
-            return  # its owner has removed it upon KILL, because of --rm, or another command has
-        raise NoSuchError(f"container {word}", "no such container", "another command has just removed it")
-    annotations = record.state.get("annotations", {})
-    gone = events.of_container(paths, container, "destroy", annotations)  # it still has its name
-    lifecycle.delete(paths, container, volumes_too=volumes)
-    events.write(paths, gone)
-    record.close()
 
 
 def rename(paths: Paths, word: str, name: str) -> None:

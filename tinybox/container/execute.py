@@ -124,10 +124,11 @@ class Execution:
         try:
             ending = wait_loop.watch(self, signals)
             self.tell("exec_die", exitCode=ending.status)
-            return ending
         finally:
             spawn.kill(self.handles)
             self.handles.close()
+        wait_loop.write_rest(self.handles, signals)
+        return ending
 
 
 def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[str, Any]) -> Spec:

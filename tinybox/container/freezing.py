@@ -16,7 +16,7 @@ import time
 from tinybox.container.records import events, spec, state
 from tinybox.errors import StateError
 from tinybox.isolation.cgroups.group import Cgroup, place
-from tinybox.linux.filesystem.locks import share
+from tinybox.linux.filesystem.locks import lock_file, share
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
@@ -54,11 +54,7 @@ class Freezer:
         self._fd = -1
 
     def _try_lock(self) -> bool:
-        ended = StateError(f"container {self._id[:12]}", "has just ended")
-        try:
-            self._fd = os.open(_path(self._paths, self._id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError as error:
-            raise ended from error
+        self._fd = _opened(self._paths, self._id)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -67,7 +63,7 @@ class Freezer:
         if os.fstat(self._fd).st_nlink:
             return True
         os.close(self._fd)
-        raise ended
+        raise _ended(self._id)
 
     def _thaw_left_frozen(self) -> None:
         """Thaw the container if the file has content: this process has its lock, so the command that wrote is dead."""
@@ -88,7 +84,7 @@ class Freezer:
         try:
             self._group.freeze()
         except OSError as error:
-            raise StateError(f"container {self._id[:12]}", "has just ended") from error
+            raise _ended(self._id) from error
         events.emit(self._paths, self._id, "pause")
 
     def thaw(self) -> None:
@@ -104,8 +100,9 @@ class KeptFromPausing:
     """While it is entered, no command freezes a running container; StateError at the entry: it is paused.
 
     A process that is made in a frozen control group does not run, and its parent would wait for it until `unpause`. So
-    the caller shares the lock on RUN/ID/freezer, which a command that freezes has alone. It must not be in the *group*,
-    which is the container's. Where the file cannot be made because the disk is full, no command can freeze either.
+    the caller shares the lock on RUN/ID/freezer, which a command that freezes has alone; if that is stopped (SIGSTOP)
+    before it has frozen anything, the caller continues it. The caller must not be in the *group*, which is the
+    container's. Where the file cannot be made because the disk is full, no command can freeze either.
     """
 
     def __init__(self, paths: Paths, container: str, its_group: Cgroup | None = None) -> None:
@@ -114,18 +111,14 @@ class KeptFromPausing:
 
     def __enter__(self) -> None:
         try:
-            self._fd = os.open(_path(self._paths, self._id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError as error:
-            raise StateError(f"container {self._id[:12]}", "has just ended") from error
+            self._fd = _opened(self._paths, self._id)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             return
         try:
-            while not share(self._fd):
-                refuse_paused(self._paths, self._id, self._group)  # the lock's holder has frozen it, or will
-                time.sleep(state.PAUSE)
-            refuse_paused(self._paths, self._id, self._group)
+            lock_file(self._fd, fcntl.LOCK_SH, between=self._refuse)  # the lock's holder has frozen it, or will
+            self._refuse()
         except BaseException:
             os.close(self._fd)
             raise
@@ -133,6 +126,9 @@ class KeptFromPausing:
     def __exit__(self, *_: object) -> None:
         if self._fd >= 0:
             os.close(self._fd)
+
+    def _refuse(self) -> None:
+        refuse_paused(self._paths, self._id, self._group)
 
 
 def refuse_paused(paths: Paths, container: str, its_group: Cgroup | None = None) -> None:
@@ -161,6 +157,18 @@ def thaw_for_the_dead(paths: Paths, container: str) -> None:
                 return  # __enter__() has thawed it
         except StateError:  # the container has ended, or another command thaws it
             return
+
+
+def _opened(paths: Paths, container: str) -> int:
+    """Open the file RUN/ID/freezer, and make it if it is missing; StateError: the container has just ended."""
+    try:
+        return os.open(_path(paths, container), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError as error:
+        raise _ended(container) from error
+
+
+def _ended(container: str) -> StateError:
+    return StateError(f"container {container[:12]}", "has just ended")
 
 
 def _path(paths: Paths, container: str) -> str:

@@ -44,7 +44,9 @@ def foreground(
         passing = bool(options.get("rm"))
         container = register(image, command, options, handles, root=root, passing=passing, at_once=True)
         before_start(container)
-        return carry_out(container, signals)
+        ending = carry_out(container, signals)
+        wait_loop.write_rest(container.handles, signals)
+        return ending
 
 
 def register(

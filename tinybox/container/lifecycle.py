@@ -227,7 +227,11 @@ def acquire(paths: Paths, host: Host, container: str, *, damaged_too: bool = Fal
     """Become the owner of a container at rest. If /run was cleared (reboot, or by hand), kill what survives of it."""
     record = state.lock(paths, container, damaged_too=damaged_too)
     if not record.state or (record.state["status"] == state.STOPPED and record.state.get("exitCode") is None):
-        end_group(record, host)
+        try:
+            end_group(record, host)
+        except BaseException:
+            record.hand_over()  # the next command that sweeps tries it again
+            raise
     return record
 
 

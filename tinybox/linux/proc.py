@@ -28,8 +28,8 @@ class Mount:
 class Stat:
     """The first fields of /proc/PID/stat, and some later ones by name; see proc_pid_stat(5).
 
-    *starttime* is in clock ticks after boot. The name of the program, *comm*, may contain spaces and brackets: only the
-    last bracket of the line ends it.
+    *starttime* is in clock ticks after boot; *threads* are those that live, and the first one in any case. The name of
+    the program, *comm*, may contain spaces and brackets: only the last bracket of the line ends it.
     """
 
     def __init__(self, text: str) -> None:
@@ -39,6 +39,7 @@ class Stat:
         numbers = [int(field) for field in fields]
         self.pid = int(pid)
         self.ppid, self.pgrp, self.session, self.tty = numbers[:4]
+        self.threads = numbers[16]
         self.starttime, self.arg_start, self.arg_end, self.env_end = numbers[18], numbers[44], numbers[45], numbers[47]
 
 
@@ -84,9 +85,12 @@ def stat_of(pid: int) -> Stat | None:
 
 
 def is_alive(pid: int, ticks: int) -> bool:
-    """Return whether the process that began at *ticks* still runs as *pid*; a zombie does not. See proc_pid_stat(5)."""
+    """Return whether the process that began at *ticks* still runs as *pid*; a zombie does not. See proc_pid_stat(5).
+
+    A process whose first thread alone has ended (pthread_exit(3)) is shown as a zombie, too, but its other threads run.
+    """
     found = stat_of(pid)
-    return found is not None and found.starttime == ticks and found.state not in "ZX"
+    return found is not None and found.starttime == ticks and (found.state not in "ZX" or found.threads > 1)
 
 
 def status(text: str) -> dict[str, str]:

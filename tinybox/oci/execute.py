@@ -86,11 +86,13 @@ def run(command: CommandLine) -> int:
     with wait_loop.Signals() as signals:
         execution = begin(command, detached=detached)
         try:
-            return 0 if detached else wait_loop.watch(execution, signals).status
+            status = 0 if detached else wait_loop.watch(execution, signals).status
         finally:
             if not detached:
                 spawn.kill(execution.handles)
             execution.handles.close()
+        wait_loop.write_rest(execution.handles, signals)
+        return status
 
 
 def begin(command: CommandLine, *, detached: bool) -> Execution:

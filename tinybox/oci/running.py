@@ -36,6 +36,7 @@ def run(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: None
             raise
         if "keep" not in command.flags:
             remove(made.entry, command.log)
+        wait_loop.write_rest(made.handles, signals)
         return status
 
 

@@ -44,7 +44,9 @@ def foreground(
             container = launch.register(image, command, options, handles, passing=bool(options.get("rm")))
             before_start(container)
             _check(container, seeing)
-            return _run(container, signals, reporter, carry_out)
+            ending = _run(container, signals, reporter, carry_out)
+            wait_loop.write_rest(container.handles, signals)
+            return ending
     finally:
         reporter.close()
         os.waitpid(watching, 0)

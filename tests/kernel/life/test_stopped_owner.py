@@ -17,7 +17,7 @@ import pytest
 from tests.support.boxes import READY, children, kept, lives, new_name, until
 from tests.support.detached_boxes import FOREVER, Life, field, life, nothing_is_left, stdout_of
 from tests.support.slowness import SLOWNESS
-from tinybox.container.records import id_ranges, waking
+from tinybox.container.records import id_ranges, state, waking
 from tinybox.container.records.paths import Paths
 
 if TYPE_CHECKING:
@@ -186,6 +186,23 @@ def test_a_stopped_command_that_holds_a_lock(tinybox: Command, lock: str) -> Non
         finally:
             if lock == "networks":
                 tinybox("network", "rm", other)
+
+
+def test_a_stopped_command_that_is_about_to_freeze_a_box(tinybox: Command) -> None:
+    """`exec` needs the lock that it holds: it continues that command, and goes on."""
+    with life(tinybox, "busybox", *FOREVER) as it:
+        place = Path(tinybox.root) / "run" / it.id / state.FREEZER
+        place.touch(0o600)
+        with subprocess.Popen([sys.executable, "-c", HOLDER, place], stdout=subprocess.PIPE, text=True) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == READY
+            until(lambda: field(holder.pid, "State").startswith("T"))
+            try:
+                done = tinybox("exec", it.name, "true", timeout=SOON)
+                assert (done.returncode, done.stderr) == (0, "")
+                assert holder.wait(SOON) == 0
+            finally:
+                holder.kill()
 
 
 STUBBORN = """

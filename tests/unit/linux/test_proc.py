@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
+from tests.support.boxes import until
 from tinybox.linux import proc
 from tinybox.linux.signals import stopped
 
@@ -29,6 +32,24 @@ def test_mountinfo_of_this_machine_has_a_root() -> None:
     """The real file is parsed, and one mount is at /."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         assert any(mount.point == "/" for mount in proc.mountinfo(file.read()))
+
+
+LEADER_ENDS = """
+import ctypes, os, threading
+threading.Thread(target=os.read, args=(0, 1)).start()
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)  # exit(2) ends this thread alone
+"""
+
+
+def test_a_process_whose_first_thread_has_ended_is_alive() -> None:
+    """It is shown as a zombie, but its other thread runs; when that has ended, it is one."""
+    with subprocess.Popen([sys.executable, "-c", LEADER_ENDS], stdin=subprocess.PIPE) as process:
+        until(lambda: (now := proc.stat_of(process.pid)) is not None and now.state == "Z")
+        found = proc.stat_of(process.pid)
+        assert found is not None
+        assert (found.threads, proc.is_alive(process.pid, found.starttime)) == (2, True)
+        process.kill()
+        until(lambda: not proc.is_alive(process.pid, found.starttime))
 
 
 def test_stat_of_a_process_with_a_misleading_name() -> None:

@@ -13,6 +13,7 @@ import select
 import time
 
 from tinybox.container.monitor.attach_protocol import END, ERR, EXIT, INPUT, OUT, PACKET_MAX, WINDOW, receive, window
+from tinybox.container.process import user_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,24 +164,28 @@ class AttachServer:
                 self.stdin, self.typed = -1, b""
         return closed
 
-    def _output(self, fd: int, kind: bytes) -> None:
-        """Copy the container's output to the log and to all clients; EIO: no process inside has its terminal open."""
+    def _output(self, fd: int, kind: bytes) -> int:
+        """Copy the container's output to the log and to all clients, and return how many bytes.
+
+        EIO: no process inside has its terminal open.
+        """
         if self.typed and fd == self.stdin:
             self._type(b"")
         try:
             data = os.read(fd, PACKET_MAX - 1)
         except BlockingIOError:  # a terminal that had room for input, but no output
-            return
+            return 0
         except OSError:
             data = b""
         if data:
             self.log(STREAMS[kind], data)
             self.tell(kind + data)
-            return
+            return len(data)
         self.watch.ignore(fd)
         del self.outputs[fd]
         if fd == self.stdin:
             self.stdin, self.typed = -1, b""
+        return 0
 
     def tell(self, packet: bytes) -> None:
         """Send *packet* to every client; disconnect each client that has gone."""
@@ -266,10 +271,14 @@ class AttachServer:
             self.watch.ignore(self.stdin)
 
     def drain(self) -> None:
-        """Read the output that is still in the container's streams after its end."""
-        while ready := select.select(list(self.outputs), [], [], 0)[0]:
+        """Read the output that is still in the container's streams after its end.
+
+        Without a pid namespace of its own, a process of it may still run, and write for ever: see user_streams.MOST.
+        """
+        unread = {fd: max(user_streams.unread(fd), user_streams.MOST) for fd in self.outputs}
+        while ready := select.select([fd for fd in self.outputs if unread[fd] > 0], [], [], 0)[0]:
             for fd in ready:
-                self._output(fd, self.outputs[fd])
+                unread[fd] -= self._output(fd, self.outputs[fd])
 
     def goodbye(self, status: int) -> None:
         """Send the exit *status* to every client, and close the connections."""

@@ -52,23 +52,19 @@ def launch(container: Container, client: _socket.socket | None = None) -> None:
     """Hand a registered container over to a new monitor; return when its program runs, or raise what prevented that.
 
     *client*, if given, is the monitor's end of a socket pair: a client that is attached before the program starts has
-    the other end, and so gets all of its output. The monitor is forked twice, so that the caller is not its parent, and
-    leads a session of its own; see daemon(7).
+    the other end, and so gets all of its output.
     """
     try:
         if (target := target_of(container)) is not None:  # an error is the command's, before there is a monitor
             target.close()
+        report = SyncPipes()
+        middle = os.fork()
     except BaseException:
         container.handles.close()
         container.record.close()
         raise
-    report = SyncPipes()
-    middle = os.fork()
     if middle == 0:
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        be_monitor(container, report, client)
+        _fork_monitor(container, report, client)
     os.waitpid(middle, 0)
     container.record.hand_over()
     container.handles.close()  # the monitor has copies; a pipe ends only when all writers have closed it
@@ -78,6 +74,22 @@ def launch(container: Container, client: _socket.socket | None = None) -> None:
             raise TinyboxError(f"container {container.id[:12]}", "its monitor ended before the program ran")
     finally:
         report.close()
+
+
+def _fork_monitor(container: Container, report: SyncPipes, client: _socket.socket | None) -> NoReturn:
+    """Be the process between the command and the monitor, which leads a session of its own; see daemon(7).
+
+    So the command is not the parent of the monitor. An error, such as EAGAIN of fork(2), is reported: this process must
+    not go on with what its parent does.
+    """
+    try:
+        os.setsid()
+        if os.fork() == 0:
+            be_monitor(container, report, client)
+    except BaseException as error:  # noqa: BLE001  any error must be reported to the command
+        report.send_error(error)
+    finally:
+        os._exit(0)
 
 
 def be_monitor(container: Container, report: SyncPipes, client: _socket.socket | None) -> NoReturn:
@@ -94,6 +106,8 @@ def be_monitor(container: Container, report: SyncPipes, client: _socket.socket |
         gc.freeze()  # no later collection reads the objects that exist now, so their memory pages remain shared
         with wait_loop.Signals() as signals:
             guard(container, signals, report, client)
+    except BaseException as error:  # noqa: BLE001  any error must be reported to the command, if that waits yet
+        report.send_error(error)
     finally:
         os._exit(0)
 
@@ -111,7 +125,7 @@ def close_inherited() -> None:
 def guard(container: Container, signals: Signals, report: SyncPipes, client: _socket.socket | None) -> None:
     """Run the container, and again as often as its restart policy says; only the first start is reported on *report*.
 
-    After an exception the container is abandoned (`lifecycle.abandon`), and the exception is reported and raised again.
+    After an exception the container is abandoned (`lifecycle.abandon`), and the exception is raised again.
     """
     log = opened(container)
     server = attach_protocol.listen(container.paths.run_directory(container.id))
@@ -129,7 +143,6 @@ def guard(container: Container, signals: Signals, report: SyncPipes, client: _so
             container = planned_again(container)
     except BaseException as error:
         lifecycle.abandon(container, error)
-        report.send_error(error)
         raise
     finally:
         log.close()

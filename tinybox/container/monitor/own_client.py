@@ -11,6 +11,7 @@ import os
 
 from tinybox.container.monitor.attach_protocol import END, ERR, INPUT, OUT, PACKET_MAX
 from tinybox.container.monitor.attach_server import STREAMS, Client
+from tinybox.container.process import user_streams
 from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
@@ -46,12 +47,12 @@ class OwnClient(Client):
         self.waiting: list[bytes] = []
 
     def send(self, packet: bytes) -> bool:
-        """Write the output in *packet*, and wait as long as that takes; return False if the terminal is gone."""
+        """Write the output in *packet*, or keep it, see user_streams.py; return False if the terminal is gone."""
         kind, data = packet[:1], packet[1:]
         if kind not in (OUT, ERR):
             return True
         try:
-            terminal.write_all(self.screens[0 if kind == OUT else 1], data)
+            user_streams.write(self.server.watch, self.screens[0 if kind == OUT else 1], data)
         except OSError as error:
             if error.errno == errno.EIO:
                 return False

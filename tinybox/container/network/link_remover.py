@@ -32,11 +32,20 @@ def remove(bridges: Iterable[str], links: Iterable[str]) -> None:
 
 
 def begin(folder: str, bridges: Iterable[str], links: Iterable[str], kept: Iterable[int]) -> None:
-    """Begin to remove *bridges* and *links* in a child, which has the files *kept*: among them the lock of *folder*."""
+    """Begin to remove *bridges* and *links* in a child, which has the files *kept*: among them the lock of *folder*.
+
+    If the note cannot be written (a full disk), or no child can be made, this process removes them, and waits.
+    """
     note = f"{folder}/{pools.LEAVING}"
     bridges, links = [*bridges], [*links]
-    files.replace(note, f"{' '.join(bridges)}\n{' '.join(links)}".encode())
-    if os.fork():
+    try:
+        files.replace(note, f"{' '.join(bridges)}\n{' '.join(links)}".encode())
+        child = os.fork()
+    except OSError:
+        remove(bridges, links)
+        files.discard(note)
+        return
+    if child:
         return
     try:
         explain.listeners.clear()

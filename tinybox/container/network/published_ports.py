@@ -7,6 +7,7 @@ import os
 from tinybox.container.records import spec
 from tinybox.errors import report
 from tinybox.linux import quick_json as json
+from tinybox.linux.filesystem import own_files as files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,9 +58,8 @@ def load(owner: str) -> list[Port] | None:
 
 
 def save(owner: str, taken: Sequence[Port]) -> None:
-    """Write the published ports *taken* to ports.json in the run directory *owner*."""
-    with open(os.path.join(owner, LIST), "w", encoding="utf-8") as file:
-        file.write(json.dumps(taken))
+    """Write the published ports *taken* to ports.json in the run directory *owner*, whole or not at all."""
+    files.replace(os.path.join(owner, LIST), json.dumps(taken).encode(), 0o644)
 
 
 def inside(port: Port) -> str:

@@ -77,6 +77,7 @@ class Handles:
         # terminal, and of pipes and files that its user may not open; see planning/streams.py.
         self.relayed = [number for number, fd in enumerate(streams) if watched and os.isatty(fd)]
         self.relay: Relay | None = None  # the pipes for these streams
+        self.unwritten: dict[int, bytes] = {}  # output for the user's streams that they did not take; user_streams.py
         self.leaving: Leaving | None = None  # the detach keys of a terminal, for `exec`
         self.sync = SyncPipes(folder)
         self.dies_with_parent = not folder  # with named pipes (OCI's create), the parent ends before the start

@@ -8,12 +8,11 @@ open (planning/streams.py). See tty(4); runc's terminals.md gives the same reaso
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
-import struct
 import time
 
+from tinybox.container.process import user_streams
 from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 PATIENCE = 2.0  # seconds after the program's end for output of processes that it has left running, as docker waits
 BACKGROUND = 0.5  # seconds between two tries to read the terminal while tinybox is in the background
 _CHUNK = 65536
-_FIONREAD = 0x541B
 
 
 def make_pipes(handles: Handles) -> None:
@@ -84,7 +82,7 @@ class Relay:
         except BlockingIOError:
             return 0
         try:
-            terminal.write_all(self.outputs[fd], shown)
+            user_streams.write(self.watching, self.outputs[fd], shown)
         except OSError:
             shown = b""
         if not shown:
@@ -96,15 +94,18 @@ class Relay:
     def _show_the_rest(self) -> None:
         """Copy all bytes that were in the pipes when the program ended, and for PATIENCE what other processes write.
 
-        If a process that is left running writes to the pipe later, it gets SIGPIPE, as with docker.
+        If a process that is left running writes to the pipe later, it gets SIGPIPE, as with docker. Nothing more is
+        read for a stream that takes nothing now.
         """
-        unread = {fd: _unread(fd) for fd in self.outputs}
+        unread = {fd: user_streams.unread(fd) for fd in self.outputs}
         deadline = time.monotonic() + PATIENCE
-        while self.outputs:
-            left = deadline - time.monotonic()
-            if left <= 0 and not any(unread[fd] > 0 for fd in self.outputs):
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            stalled = self.watching.handles.unwritten
+            wanted = [fd for fd, to in self.outputs.items() if unread[fd] > 0 or (left and to not in stalled)]
+            if not wanted:
                 return
-            for fd in select.select(list(self.outputs), [], [], max(0.0, left))[0]:
+            for fd in select.select(wanted, [], [], left)[0]:
                 unread[fd] -= self.show(fd)
 
     def type_in(self) -> None:
@@ -164,8 +165,3 @@ def _file(fd: int) -> tuple[int, int]:
     """Return what identifies the terminal or the file *fd*; a terminal may have several names, as /dev/tty is one."""
     info = os.fstat(fd)
     return (0, info.st_rdev) if info.st_rdev else (info.st_dev, info.st_ino)
-
-
-def _unread(fd: int) -> int:
-    """Return how many bytes are in the pipe *fd*; see FIONREAD in pipe(7)."""
-    return int(struct.unpack("i", fcntl.ioctl(fd, _FIONREAD, bytes(4)))[0])

@@ -11,6 +11,7 @@ import errno
 import os
 import select
 
+from tinybox.container.process import user_streams
 from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from tinybox.container.process.handles import Handles
+    from tinybox.container.process.user_streams import Signals
 
     class WaitLoop(Protocol):
         """What this file uses of wait_loop.WaitLoop, which imports this file."""
 
         handles: Handles
         handlers: dict[int, Callable[[], object]]
+
+        @property
+        def signals(self) -> Signals:
+            """The signals that it reads."""
 
         def listen(self, fd: int, handler: Callable[[], object], mask: int = select.POLLIN) -> None:
             """Call *handler* whenever *fd* is ready."""
@@ -40,6 +46,12 @@ if TYPE_CHECKING:
 
         def complain(self, text: str) -> None:
             """Keep the first *text* that says what went wrong."""
+
+        def survives(self, act: Callable[[], object]) -> bool:
+            """Call *act*, and keep its error."""
+
+        def forward_signals(self) -> None:
+            """Send pending signals to the program."""
 
 
 BACKGROUND = 0.5  # seconds between two tries to read the terminal while tinybox is in the background
@@ -63,8 +75,12 @@ class TerminalRelay:
             self.watching.listen(self.handles.master, self.show_output)
             self._listen_to_keys()
             self.watching.until_the_end()
-            while self.handles.master in self.watching.handlers and select.select([self.handles.master], [], [], 0)[0]:
-                self.show_output()
+            unread = user_streams.MOST
+            while unread > 0 and self.handles.master in self.watching.handlers and self._has_more():
+                unread -= self.show_output()
+
+    def _has_more(self) -> bool:
+        return bool(select.select([self.handles.master], [], [], 0)[0])
 
     def _listen_to_keys(self) -> None:
         if self.reads:
@@ -106,8 +122,11 @@ class TerminalRelay:
         except OSError:
             self.typed = b""
 
-    def show_output(self) -> None:
-        """Copy the output of the box's terminal to stdout; EIO: no process has the box's terminal open; see pts(4)."""
+    def show_output(self) -> int:
+        """Copy the output of the box's terminal to stdout, and return how many bytes; see pts(4).
+
+        EIO: no process has the box's terminal open.
+        """
         if self.typed:
             self.carry_typed()
             if not self.typed:
@@ -116,17 +135,18 @@ class TerminalRelay:
         try:
             shown = os.read(self.handles.master, _CHUNK)
         except BlockingIOError:
-            return
+            return 0
         except OSError:
             shown = b""
         if not shown:
             self.watching.ignore(self.handles.master)
         elif self.shows:
             self._show(shown)
+        return len(shown)
 
     def _show(self, shown: bytes) -> None:
         try:
-            terminal.write_all(1, shown)
+            user_streams.write(self.watching, 1, shown)
         except OSError as error:
             self.shows = False
             if error.errno != errno.EIO:

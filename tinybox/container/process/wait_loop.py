@@ -226,6 +226,14 @@ def watch(container: Watched, signals: Signals, wire: Callable[[WaitLoop], None]
             oom.close()
 
 
+def write_rest(handles: Handles, signals: Signals) -> None:
+    """Write what the user's streams have not taken before the program's end; see user_streams.py."""
+    if handles.unwritten:
+        from tinybox.container.process import user_streams
+
+        user_streams.write_rest(handles, signals)
+
+
 def _relay(watching: WaitLoop) -> None:
     """Wait for the end of the container, and copy bytes between tinybox's streams and its terminal or pipes."""
     if watching.handles.master >= 0:

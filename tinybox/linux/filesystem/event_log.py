@@ -2,7 +2,7 @@
 
 All tinybox processes append to it, several lines by one write(2) with O_APPEND, so lines of several processes never
 mix. A full log is renamed by one process: it takes a lock on the file and checks that it still has its name; see
-flock(2).
+flock(2). No process waits for that lock: one that does not get it appends to the full log.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def append(path: str, *events: Event) -> None:
 
 
 def _put_aside(path: str, fd: int) -> None:
-    """Rename the full log *fd* to PATH.1, unless another process has just done so: PATH is then a new file."""
-    fcntl.flock(fd, fcntl.LOCK_EX)
+    """Rename the full log *fd* to PATH.1, unless another process does so, or has: PATH is then a new file.
+
+    BlockingIOError: another process has the lock. It may be stopped, and each command that waited would stop, too.
+    """
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if os.path.samestat(os.stat(path), os.fstat(fd)):
         os.rename(path, f"{path}.1")

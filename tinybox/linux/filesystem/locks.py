@@ -15,6 +15,7 @@ from tinybox.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
 LOOK = 0.5  # seconds before the first look at who holds the lock; each further wait is as long as all before it
@@ -22,8 +23,10 @@ _PAUSES = (0.001, 0.01, 0.5)  # seconds between two tries: at first; at most; at
 _PART = 16  # a wait that has lasted longer is long: another try after a sixteenth of it is soon enough
 
 
-def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
+def lock_file(fd: int, operation: int = fcntl.LOCK_EX, between: Callable[[], object] = lambda: None) -> None:
     """Lock the open file *fd*, and wait for the lock without a limit of time; see flock(2).
+
+    *between* is called between two tries; its error ends the wait.
 
     If the lock has the same holder at two looks, the first time after a second, those holders that are stopped are
     continued; see signals/stopped.py. While it goes from one process to the next, nothing is searched: 200 boxes that
@@ -35,6 +38,7 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
         try:
             fcntl.flock(fd, operation | fcntl.LOCK_NB)
         except BlockingIOError:
+            between()
             time.sleep(pause)
         else:
             return
