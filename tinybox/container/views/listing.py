@@ -13,6 +13,7 @@ from tinybox.container.network import published_ports as ports
 from tinybox.container.records import naming, spec, state
 from tinybox.container.records.resting_states import RestingStates
 from tinybox.container.storage import requested_mounts
+from tinybox.container.views.when_set import WhenSet
 from tinybox.errors import DamagedError, StateError, UsageError, report
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.hierarchies import hierarchies
@@ -158,7 +159,7 @@ def _mount(paths: Paths, entry: Mount, mode: str) -> dict[str, Any]:
     is_volume = os.path.dirname(os.path.dirname(source)) == paths.volumes
     kind = "volume" if is_volume else entry.get("type", "bind")
     propagation = next((option for option in reversed(options) if option in _PROPAGATIONS), "")
-    return {
+    known = {
         "Type": kind,
         "Name": os.path.basename(os.path.dirname(source)) if is_volume else "",
         "Source": source if source.startswith("/") else "",
@@ -168,6 +169,7 @@ def _mount(paths: Paths, entry: Mount, mode: str) -> dict[str, Any]:
         "RW": not {"ro", "rro"}.intersection(options),
         "Propagation": propagation if kind == "bind" else "",
     }
+    return WhenSet(known, {"Name": "", "Driver": ""})
 
 
 def find(paths: Paths, word: str) -> Listed:
