@@ -46,7 +46,7 @@ def box(tinybox: Command, script: str, *options: str, image: str = "busybox", ru
 
 def copied(tinybox: Command, *words: str) -> None:
     """Copy; it must succeed."""
-    done = tinybox("cp", *words)
+    done = tinybox("cp", "--quiet=false", *words)  # without a terminal, --quiet is the default
     assert done.returncode == 0, done
     assert done.stdout == ""
     assert done.stderr.startswith("Successfully copied "), done.stderr

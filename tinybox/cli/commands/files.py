@@ -37,10 +37,11 @@ def split(word: str) -> tuple[str, str]:
 @click.command()
 @click.option("-a", "--archive", is_flag=True, help="Keep the owners (default: root in a box, the caller on the host).")
 @click.option("-L", "--follow-link", "follow", is_flag=True, help="If SRC is a link, copy the file it points to.")
-@click.option("-q", "--quiet", is_flag=True, help="Do not print how much was copied.")
+@click.option("-q", "--quiet", is_flag=True, default=None,
+              help="Do not print how much was copied (default: false on a terminal).")  # fmt: skip
 @click.argument("source", metavar="CONTAINER:SRC|SRC|-", shell_complete=completion.either_side)
 @click.argument("destination", metavar="DEST|-|CONTAINER:DEST", shell_complete=completion.either_side)
-def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: bool) -> None:
+def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: bool | None) -> None:
     """Copy files between a container, running or not, and the host; - is a tar archive on stdin or stdout."""
     (left, src), (right, dst) = split(source), split(destination)
     if left and right:
@@ -49,7 +50,7 @@ def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: boo
         raise UsageError("cp", "neither side is a container", "write CONTAINER:PATH")
     if not src or not dst:
         raise UsageError("cp", "the source or the destination is empty", "write CONTAINER:PATH")
-    paths = Paths()
+    paths, quiet = Paths(), not os.isatty(1) if quiet is None else quiet  # docker's client looks at stdout, too
     if left and dst == "-":
         copy.copy_out_as_tar(paths, left, src, _not_terminal(1), follow=follow, told=skipped)
     elif left:
