@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.boxes import PATIENCE, new_name, one_line, until
 from tests.support.detached_boxes import FOREVER, life, stdout_of
+from tests.support.screens import screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,6 +143,11 @@ def test_cp_is_silent_without_a_terminal(tinybox: Command, tmp_path: Any) -> Non
         for words in ((f"{name}:/etc/passwd", str(tmp_path)), (str(tmp_path), f"{name}:/copy")):
             done = tinybox("cp", *words)
             assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        with screen(tinybox, "cp", *words) as it:
+            assert it.status() == 0
+            assert "Successfully copied" in it.shown
+        with screen(tinybox, "cp", "-q", *words) as it:
+            assert (it.status(), it.shown) == (0, "")
 
 
 def test_network_rm_of_a_missing_name(tinybox: Command) -> None:

@@ -37,11 +37,10 @@ def split(word: str) -> tuple[str, str]:
 @click.command()
 @click.option("-a", "--archive", is_flag=True, help="Keep the owners (default: root in a box, the caller on the host).")
 @click.option("-L", "--follow-link", "follow", is_flag=True, help="If SRC is a link, copy the file it points to.")
-@click.option("-q", "--quiet", is_flag=True, default=None,
-              help="Do not print how much was copied (default: false on a terminal).")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Do not print how much was copied; without a terminal, nothing is.")
 @click.argument("source", metavar="CONTAINER:SRC|SRC|-", shell_complete=completion.either_side)
 @click.argument("destination", metavar="DEST|-|CONTAINER:DEST", shell_complete=completion.either_side)
-def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: bool | None) -> None:
+def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: bool) -> None:
     """Copy files between a container, running or not, and the host; - is a tar archive on stdin or stdout."""
     (left, src), (right, dst) = split(source), split(destination)
     if left and right:
@@ -50,7 +49,7 @@ def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: boo
         raise UsageError("cp", "neither side is a container", "write CONTAINER:PATH")
     if not src or not dst:
         raise UsageError("cp", "the source or the destination is empty", "write CONTAINER:PATH")
-    paths, quiet = Paths(), not os.isatty(1) if quiet is None else quiet  # docker's client looks at stdout, too
+    paths = Paths()
     if left and dst == "-":
         copy.copy_out_as_tar(paths, left, src, _not_terminal(1), follow=follow, told=skipped)
     elif left:
@@ -64,7 +63,7 @@ def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: boo
 
 
 def _report(size: int, where: str, *, quiet: bool) -> None:
-    if not quiet:
+    if not quiet and os.isatty(1):  # docker's client looks at stdout, too
         print(printable(f"Successfully copied {units.decimal_size(size)} to {where}"), file=sys.stderr)
 
 
