@@ -20,6 +20,6 @@ class WhenSet(dict[str, "Any"]):
         super().__init__({**optional, **fields})
         self._optional = frozenset(optional)
 
-    def items(self) -> ItemsView[str, Any]:
+    def items(self) -> ItemsView[str, Any]:  # type: ignore[override]  # dict_items
         """Return the fields without the optional ones that are empty."""
         return {key: value for key, value in super().items() if value or key not in self._optional}.items()
