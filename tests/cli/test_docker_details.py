@@ -45,7 +45,7 @@ def descriptors(pid: int) -> list[str]:
 def test_env_has_the_variables_that_were_asked_for(tinybox: Command) -> None:
     """Config.Env has those of user and image; not HOSTNAME, TERM and HOME, unless the user sets them: so has docker's.
 
-    A script that makes a container anew from Config.Env would give the new one the old one's host name.
+    A script that makes a container again from Config.Env would give the new one the old one's host name.
     """
     with created(tinybox, "-t", "-e", "A=1") as name:
         lines = field(tinybox, name, "Config.Env")

@@ -13,7 +13,6 @@ from tinybox.container.network import published_ports as ports
 from tinybox.container.records import naming, spec, state
 from tinybox.container.records.resting_states import RestingStates
 from tinybox.container.storage import requested_mounts
-from tinybox.container.views.when_set import WhenSet
 from tinybox.errors import DamagedError, StateError, UsageError, report
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.hierarchies import hierarchies
@@ -169,6 +168,8 @@ def _mount(paths: Paths, entry: Mount, mode: str) -> dict[str, Any]:
         "RW": not {"ro", "rro"}.intersection(options),
         "Propagation": propagation if kind == "bind" else "",
     }
+    from tinybox.container.views.when_set import WhenSet
+
     return WhenSet(known, {"Name": "", "Driver": ""})
 
 

@@ -48,7 +48,7 @@ def append(path: str, *events: Event) -> None:
 
 
 def newest_first(path: str) -> Iterator[bytes]:
-    """Yield the lines of the log *path* and then of PATH.1, the newest first.
+    """Yield the lines of the log *path* and then of PATH.1, the newest first; see open(2).
 
     The present log is read first: a line that is put aside meanwhile is read twice, and none is missed.
     """
