@@ -2,7 +2,9 @@
 
     TinyboxError               125  tinybox could not carry out the command
     ├── UsageError             125  an argument is wrong: an option, a size, a name
+    │   ├── NoTerminalError      1  -it without a terminal
     │   └── OptionError        125  an option is unknown, or its value cannot be read
+    │       └── TemplateError   64  a template of `inspect`, `info`, `version` or `events` cannot be read
     ├── HostError              125  this host lacks something: root, a controller, a system call
     ├── ImageError             125  an image or an archive is missing, damaged or unsafe
     │   └── NoSuchImageError   125  the store has no image of that name or id
@@ -87,6 +89,21 @@ class UsageError(TinyboxError):
 
 class OptionError(UsageError):
     """An option is unknown, or its value cannot be read; the status is 125 in every command, as in docker."""
+
+
+class NoTerminalError(UsageError):
+    """``-it`` without a terminal; docker's client finds that before it asks for a container, and ends with 1."""
+
+    status = 1
+
+    def __init__(self) -> None:
+        super().__init__("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
+
+
+class TemplateError(OptionError):
+    """The template of a command about one document, such as `inspect`, cannot be read; of a list it is a UsageError."""
+
+    status = 64
 
 
 class HostError(TinyboxError):

@@ -80,6 +80,7 @@ the program.
 | 127 | there is no such program in the box |
 | 126 | the program exists and cannot be executed |
 | 125 | an option is unknown, or its value cannot be read; with {failing}, any other error of tinybox, too |
+| 64 | the template of `inspect`, `info`, `version` or `events` cannot be read |
 | 1 | any other error, of another command: all of its names failed, or one of them |
 | 0 | success |
 

@@ -25,11 +25,18 @@ run --nosuch busybox
 run -m nonsense busybox
 run --pull often busybox
 run --pull never missing
+run -it missing
 create
 create --nosuch busybox
 create -m nonsense busybox
 create --pull often busybox
 create --pull never missing
+create --health-interval -1s busybox
+create --health-interval 1 busybox
+create --health-retries -1 busybox
+create --label =value busybox
+create --ulimit nosuch=1 busybox
+create -a nosuch busybox
 exec
 exec missing
 exec --nosuch missing true
@@ -97,6 +104,12 @@ inspect
 inspect missing
 inspect --type image missing
 inspect --type nonsense missing
+inspect --format {{ missing
+inspect --format {{nosuch}} missing
+image inspect --format {{end}} missing
+container inspect --format {{if}} missing
+volume inspect --format {{ missing
+network inspect --format {{ missing
 container inspect missing
 image inspect missing
 image rm missing
@@ -105,6 +118,7 @@ volume rm missing
 volume rm missing other
 network inspect missing
 network rm missing
+network rm -f missing
 network rm missing other
 network rm -f missing
 network connect missing other
@@ -118,10 +132,13 @@ images --filter nonsense
 volume ls --filter nonsense
 network ls --filter nonsense
 events --filter nonsense
+events --until 0s --format {{nosuch
 system prune -f --filter nonsense
 system prune -f --volumes --filter until=1h
 builder prune -f --filter nonsense
 info extra
+info --format {{
+version --format {{
 version extra
 build
 build --nosuch .

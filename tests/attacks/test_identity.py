@@ -138,13 +138,12 @@ def test_no_capability_is_inheritable(engine: Engine, images: Images, succeeds: 
 
 def variables_of_the_host(patch: pytest.MonkeyPatch) -> None:
     """Read the image's variables as the values of -e, where a name alone means the caller's variable."""
-    real = configure._environment
+    real = configure._asked_environment
 
-    def environment(request: Request, *, terminal: bool) -> list[str]:
-        found = option_values.environment(request.image.config.get("Env") or [], [])
-        return [*real(request, terminal=terminal), *(f"{name}={value}" for name, value in found.items())]
+    def environment(request: Request) -> dict[str, str]:
+        return real(request) | option_values.environment(request.image.config.get("Env") or [], [])
 
-    patch.setattr(configure, "_environment", environment)
+    patch.setattr(configure, "_asked_environment", environment)
 
 
 @guarded(variables_of_the_host)

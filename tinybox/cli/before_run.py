@@ -56,16 +56,22 @@ def warn(container: Container) -> None:
 STREAMS = ("stdin", "stdout", "stderr")
 
 
+def streams(options: dict[str, Any]) -> set[str]:
+    """Return the streams that --attach names; UsageError: one is no stream."""
+    wanted = {word.lower() for word in options.get("attach") or ()}
+    if wrong := sorted(wanted.difference(STREAMS)):
+        raise UsageError(f"--attach {wrong[0]}", "is no stream", ", ".join(STREAMS))
+    return wanted
+
+
 def attached(options: dict[str, Any]) -> None:
     """Carry out --attach: a stream that it leaves out is /dev/null for the command, and the log still has it.
 
     UsageError: a word is no stream, -d attaches none, or no output is left. tinybox's own messages go on to stderr.
     """
-    wanted = {word.lower() for word in options.get("attach") or ()}
+    wanted = streams(options)
     if not wanted:
         return
-    if wrong := sorted(wanted.difference(STREAMS)):
-        raise UsageError(f"--attach {wrong[0]}", "is no stream", ", ".join(STREAMS))
     if options.get("detach"):
         raise UsageError("--attach", "conflicts with --detach", "leave one of them out")
     if wanted == {"stdin"}:

@@ -14,11 +14,11 @@ from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import (
+    NoTerminalError,
     NotExecutableError,
     NotFoundError,
     StateError,
     TinyboxError,
-    UsageError,
     printable,
 )
 from tinybox.images import tidying
@@ -71,7 +71,7 @@ def _execute(name: str, command: list[str], options: dict[str, Any], departure: 
     here = host.read(paths.cache)
     here.check()
     if options["tty"] and options.get("interactive") and not os.isatty(0):
-        raise UsageError("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
+        raise NoTerminalError
     is_detached = bool(options.get("detach"))
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     out, err = (null, null) if is_detached else (1, 2)

@@ -15,7 +15,7 @@ from tinybox.container.config import defaults
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
-from tinybox.errors import UsageError, printable
+from tinybox.errors import NoTerminalError, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
 
         return detached.run(image, command, options)
     if options.get("tty") and options.get("interactive") and not os.isatty(0):
-        raise UsageError("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
+        raise NoTerminalError
     on_terminal = os.isatty(0) and os.isatty(1)
     options.setdefault("interactive", on_terminal)  # stdin is not enough: in `run ... | less` the keys are for less
     options.setdefault("tty", on_terminal)

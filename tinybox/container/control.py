@@ -221,4 +221,6 @@ def wait(paths: Paths, word: str) -> int | None:
                 if not target.ends_within(0) and _has_ended(target, None):
                     waits = waking.Wait(paths, container)
     ended = state.stored(paths, container)
-    return ended.get("exitCode", 0) if ended else None  # a container that never ran has none; docker returns 0 for it
+    if not ended:  # removed at its end (--rm), or by another command
+        return events.exit_status(paths, container)
+    return ended.get("exitCode", 0)  # a container that never ran has none; docker returns 0 for it

@@ -36,7 +36,7 @@ def example() -> Spec:
             "terminal": True,
             "user": {"uid": 0, "gid": 0},
             "args": ["sh"],
-            "env": [configure.PATH, "TERM=xterm"],
+            "env": [f"PATH={configure.PATH}", "TERM=xterm"],
             "cwd": "/",
             "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), RIGHTS),
             "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],

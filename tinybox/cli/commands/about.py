@@ -9,7 +9,7 @@ import click
 
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.options import print_lines
-from tinybox.cli.formatting.template import Template, unescaped
+from tinybox.cli.formatting.template import of_document, unescaped
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import host_facts, units
 from tinybox.errors import printable
@@ -25,7 +25,7 @@ def _print(facts: dict[str, Any], style: str, lines: list[str]) -> None:
     if style == "json":
         lines = [as_json(facts)]
     elif style:
-        lines = [Template(unescaped(style)).render(facts)]
+        lines = [of_document(unescaped(style)).render(facts)]
     else:
         lines = [printable(line) for line in lines]
     print_lines(lines)

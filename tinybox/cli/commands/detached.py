@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_host_changes, warn_of_options
+from tinybox.cli.before_run import check_runtime, refuse_seeing, streams, warn_of_host_changes, warn_of_options
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.container import launch, lifecycle
 from tinybox.container.config import defaults
@@ -48,6 +48,7 @@ def create(image: str, command: list[str], options: dict[str, Any]) -> int:
     refuse_seeing(options, "create: it executes no step")
     options = defaults.applied(options)
     check_runtime(options)
+    streams(options)
     container = registered(image, command, options)
     container.handles.close()
     container.record.close()

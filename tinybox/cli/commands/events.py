@@ -9,10 +9,10 @@ import click
 
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.options import filter_option
-from tinybox.cli.formatting.template import Template, unescaped
+from tinybox.cli.formatting.template import of_document, unescaped
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import event_reader, units
-from tinybox.errors import printable
+from tinybox.errors import TemplateError, UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +43,15 @@ def _formatter(style: str) -> Callable[[dict[str, Any]], str]:
         return lambda event: printable(event_reader.line(event))
     if style == "json":
         return lambda event: as_json(in_dockers_form(event))
-    template = Template(unescaped(style))
+    template = of_document(unescaped(style))
     names = {"ID": "id", "Status": "status", "From": "from", "Time": "time", "TimeNano": "timeNano", "Scope": "scope"}
 
     def render(event: dict[str, Any]) -> str:
         known = in_dockers_form(event)
-        return template.render({**{name: known.get(key, "") for name, key in names.items()}, **known})
+        try:
+            return template.render({**{name: known.get(key, "") for name, key in names.items()}, **known})
+        except UsageError as error:  # docker has this status here, too
+            raise TemplateError(error.thing, error.cause, error.cure) from error
 
     return render
 

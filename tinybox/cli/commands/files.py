@@ -37,7 +37,7 @@ def split(word: str) -> tuple[str, str]:
 @click.command()
 @click.option("-a", "--archive", is_flag=True, help="Keep the owners (default: root in a box, the caller on the host).")
 @click.option("-L", "--follow-link", "follow", is_flag=True, help="If SRC is a link, copy the file it points to.")
-@click.option("-q", "--quiet", is_flag=True, help="Do not print how much was copied.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print how much was copied; without a terminal, nothing is.")
 @click.argument("source", metavar="CONTAINER:SRC|SRC|-", shell_complete=completion.either_side)
 @click.argument("destination", metavar="DEST|-|CONTAINER:DEST", shell_complete=completion.either_side)
 def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: bool) -> None:
@@ -63,7 +63,7 @@ def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: boo
 
 
 def _report(size: int, where: str, *, quiet: bool) -> None:
-    if not quiet:
+    if not quiet and os.isatty(1):  # docker's client looks at stdout, too
         print(printable(f"Successfully copied {units.decimal_size(size)} to {where}"), file=sys.stderr)
 
 

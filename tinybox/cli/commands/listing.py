@@ -93,8 +93,6 @@ def ps(
     no_trunc = shown["no_trunc"]
     table = Table(columns(full=no_trunc, now=time.time_ns()), style, f"{USUAL} Size" if shown["size"] else USUAL, RAW)
     found = _chosen(Paths(), filters, all_of_them=all_of_them, newest=1 if latest else last)
-    if quiet and not style:
-        lines = [listed.id if no_trunc else listed.id[:SHORT] for listed in found]
-    else:
-        lines = table.lines(found)
-    print_lines(lines)
+    if quiet and style:
+        click.echo("tinybox: --format is ignored: --quiet is given, too", err=True)
+    print_lines([listed.id if no_trunc else listed.id[:SHORT] for listed in found] if quiet else table.lines(found))

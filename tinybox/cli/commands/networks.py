@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from tinybox.cli.formatting.options import (
     filter_option,
     format_option,
     no_trunc_option,
+    only_names,
     print_lines,
     prune_filter_option,
     quiet_option,
@@ -117,7 +119,7 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> 
     paths = Paths()
     matches = NetworkFilter(paths, filters)
     found = [each for each in definitions.every(paths) if matches(each)]
-    if quiet:
+    if only_names(style, quiet=quiet):
         lines = [each.id if no_trunc else each.id[:12] for each in found]
     else:
         lines = Table(columns(whole=no_trunc), style, USUAL, RAW).lines(found)
@@ -180,15 +182,14 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
     """Remove networks to which no container is connected."""
     paths = Paths()
 
-    def remove(name: str) -> str:
+    def is_ignored(name: str) -> bool:
         try:
-            return making.remove(paths, name)
+            definitions.find(paths, name)
         except StateError as error:
-            if force and error.cause == "not found":
-                return name
-            raise
+            return force and error.cause == "not found"
+        return False
 
-    return several.each(names, remove)
+    return several.each(filterfalse(is_ignored, names), lambda name: making.remove(paths, name))
 
 
 @network.command("inspect")

@@ -8,7 +8,14 @@ import click
 
 from tinybox.cli import completion, several
 from tinybox.cli.formatting.details import print_details
-from tinybox.cli.formatting.options import filter_option, format_option, label_option, print_lines, quiet_option
+from tinybox.cli.formatting.options import (
+    filter_option,
+    format_option,
+    label_option,
+    only_names,
+    print_lines,
+    quiet_option,
+)
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container.records.paths import Paths
@@ -84,10 +91,10 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool) -> None:
     paths = Paths()
     matches = VolumeFilter(paths, filters)
     found = [each for each in volumes.every(paths) if matches(each)]
-    lines = (
-        [each.name for each in found] if quiet else Table(COLUMNS, style, USUAL, "name:Name driver:Driver").lines(found)
-    )
-    print_lines(lines)
+    if only_names(style, quiet=quiet):
+        print_lines(each.name for each in found)
+        return
+    print_lines(Table(COLUMNS, style, USUAL, "name:Name driver:Driver").lines(found))
 
 
 @volume.command("create")

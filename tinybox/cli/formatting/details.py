@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybox.cli.formatting.functions import as_json
-from tinybox.cli.formatting.template import Template
+from tinybox.cli.formatting.template import of_document
 from tinybox.errors import TinyboxError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def print_details(names: Iterable[str], style: str, details: Callable[[str], dic
 
     *style* is the value of --format: a template, ``json`` (the list in one line), or "" (the list, indented).
     """
-    template = None if style in ("", "json") else Template(style)
+    template = None if style in ("", "json") else of_document(style)
     found: list[Any] = []
     failed = []
     for name in names:

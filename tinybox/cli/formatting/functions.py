@@ -200,10 +200,15 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def call(name: str, *values: Any) -> Any:
-    """Call the function *name*; UsageError names the function and the values that it cannot take."""
+def known(name: str) -> str:
+    """Return *name*; UsageError if no function is called so."""
     if name not in FUNCTIONS:
         raise wrong(f"no function {name}; there are: {', '.join(sorted(FUNCTIONS))}")
+    return name
+
+
+def call(name: str, *values: Any) -> Any:
+    """Call the function *name*; UsageError names the function and the values that it cannot take."""
     if sum(len(value) for value in values if isinstance(value, str | list)) > LONGEST:
         raise wrong(f"{name}: its arguments are longer than {LONGEST} characters")
     try:

@@ -24,6 +24,11 @@ def quiet_option(what: str = "ids") -> Decorator:
     return click.option("-q", "--quiet", is_flag=True, help=f"Print only {what}.")
 
 
+def only_names(style: str, *, quiet: bool) -> bool:
+    """Return whether --quiet holds: as in docker, --format with JSON or a template of one's own is stronger."""
+    return quiet and style in ("", "table")
+
+
 def no_trunc_option(what: str = "ids") -> Decorator:
     """Return the option --no-trunc: without it, *what* is shortened."""
     return click.option("--no-trunc", is_flag=True, help=f"Do not shorten {what}.")

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinybox.cli.formatting import actions
-from tinybox.cli.formatting.functions import SHOWN, call, field, null, shown, wrong
+from tinybox.cli.formatting.functions import SHOWN, call, field, known, null, shown, wrong
 from tinybox.cli.formatting.scope import TEXT_MOST, Leave, Scope, Shallow
-from tinybox.errors import printable
+from tinybox.errors import TemplateError, UsageError, printable
 
 Value = Callable[["Scope"], Any]
 Part = Callable[["Scope"], str]
@@ -43,6 +43,14 @@ class Template:
         """Return the text of the template for *data*; UsageError names a missing field, and lists those there are."""
         with Shallow():
             return _rendered(self._parts, Scope(data, {"$": [data]}, [TEXT_MOST]))
+
+
+def of_document(text: str) -> Template:
+    """Return the template *text* for one document; TemplateError: it cannot be read."""
+    try:
+        return Template(text)
+    except UsageError as error:
+        raise TemplateError(error.thing, error.cause, error.cure) from error
 
 
 def _rendered(parts: list[Part], scope: Scope) -> str:
@@ -206,7 +214,7 @@ def _command(tokens: list[str], piped: Value | None) -> tuple[Value, list[str]]:
     """Compile one command: a function with its arguments, or a value alone."""
     if not tokens or tokens[0] in ("|", ")", ","):
         raise wrong("a value is missing in a pipeline")
-    name = tokens[0] if re.fullmatch(r"[a-zA-Z]\w*", tokens[0]) and tokens[0] not in _WORDS else ""
+    name = known(tokens[0]) if re.fullmatch(r"[a-zA-Z]\w*", tokens[0]) and tokens[0] not in _WORDS else ""
     head, tokens = ((lambda _: None), tokens[1:]) if name else _operand(tokens)
     arguments: list[Value] = []
     while tokens and tokens[0] not in ("|", ")", ","):

@@ -7,10 +7,12 @@ options themselves, with docker's keys. A container without such options has no 
 from __future__ import annotations
 
 from tinybox.container.config import option_values
+from tinybox.container.records import spec
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Any
 
     from tinybox.container.config.options import Options
@@ -27,15 +29,20 @@ _RATES = {
 }
 
 
-def as_text(request: Request) -> str:
-    """Return the annotation for *request*, as JSON; configure() has checked all values before."""
+def as_text(request: Request, variables: Collection[str]) -> str:
+    """Return the annotation for *request*, as JSON; configure() has checked all values before.
+
+    Of the *variables* that the user or the image sets, those are kept that a program has in any case.
+    """
     options, image = request.options, request.image.config
     found = _modes(options) | _lists(options) | _mounts(options) | _devices(options)
     found |= _ports(options) | _cpu(options) | _log(options)
     found |= _annotations(options) | _sysctls(options)
     if request.modes["network"].startswith("container:"):
         found["NetworkMode"] = request.modes["network"]
-    kept = {"HostConfig": found, "Volumes": _places(request), "User": options.get("user") or image.get("User") or ""}
+    kept: dict[str, Any] = {"HostConfig": found, "Volumes": _places(request)}
+    kept["User"] = options.get("user") or image.get("User") or ""
+    kept["Env"] = [name for name in spec.GIVEN if name in variables]
     return json.dumps({key: value for key, value in kept.items() if value})
 
 

@@ -29,15 +29,15 @@ _AS_WRITTEN = tuple(  # options that inspect shows as they were written; see ask
     "device_read_bps device_write_bps device_read_iops device_write_iops blkio_weight_device volume mount tmpfs sysctl "
     "publish publish_all log_driver log_opt cpu_quota cpu_period annotation".split()
 )
-PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def configure(request: Request) -> Spec:
     """Return the config.json of the container that *request* describes; UsageError names the option that is wrong."""
-    options = request.options
+    options, variables = request.options, _asked_environment(request)
     config: Spec = {
         "ociVersion": spec.OCI_VERSION,
-        "process": _process(request),
+        "process": _process(request, variables),
         "root": {"path": "rootfs", "readonly": bool(options.get("read_only"))},
         "mounts": mounts.mounts(request),
         "annotations": _annotations(request),
@@ -55,10 +55,11 @@ def configure(request: Request) -> Spec:
         spec.set_id_maps(
             config, podman_users.annotation(request.podman_users, request.home_ids, request.image.layers, request.user)
         )
-    if any(map(options.get, _AS_WRITTEN)) or any(map(request.image.config.get, ("User", "Volumes"))):
+    is_written = any(map(options.get, _AS_WRITTEN)) or any(map(request.image.config.get, ("User", "Volumes")))
+    if is_written or any(map(variables.__contains__, spec.GIVEN)):
         from tinybox.container.config import asked
 
-        config["annotations"][spec.ASKED] = asked.as_text(request)
+        config["annotations"][spec.ASKED] = asked.as_text(request, variables)
     return config
 
 
@@ -118,7 +119,7 @@ def arguments(request: Request) -> list[str]:
     return found
 
 
-def _process(request: Request) -> Process:
+def _process(request: Request, variables: dict[str, str]) -> Process:
     options = request.options
     terminal = bool(options.get("tty"))
     security = security_option.parse(options.get("security_opt") or ())
@@ -127,7 +128,7 @@ def _process(request: Request) -> Process:
         "terminal": terminal,
         "user": request.user,
         "args": arguments(request),
-        "env": _environment(request, terminal=terminal),
+        "env": _environment(request, variables, terminal=terminal),
         "cwd": options.get("workdir") or request.image.config.get("WorkingDir") or "/",
         "capabilities": {
             "bounding": permitted,  # the most that execve(2) can give; a user other than root has none of it at first
@@ -153,13 +154,23 @@ def _process(request: Request) -> Process:
     return process
 
 
-def _environment(request: Request, *, terminal: bool) -> list[str]:
-    variables = dict(line.partition("=")[::2] for line in [PATH, *(request.image.config.get("Env") or [])])
+def _asked_environment(request: Request) -> dict[str, str]:
+    """Return the variables that the user sets, and then those that only the image sets."""
+    asked = option_values.environment(request.options.get("env") or [], request.options.get("env_file") or [])
+    for line in request.image.config.get("Env") or []:
+        name, _, value = line.partition("=")
+        asked.setdefault(name, value)
+    return asked
+
+
+def _environment(request: Request, asked: dict[str, str], *, terminal: bool) -> list[str]:
+    """Return the program's environment: the *asked* variables, and those of docker's that they lack."""
+    variables = {"PATH": PATH}
     if request.modes["uts"] == "private":
         variables["HOSTNAME"] = _hostname(request)
     if terminal:
-        variables.setdefault("TERM", "xterm")
-    variables |= option_values.environment(request.options.get("env") or [], request.options.get("env_file") or [])
+        variables["TERM"] = "xterm"
+    variables |= asked
     variables.setdefault("HOME", request.home)
     return [f"{name}={value}" for name, value in variables.items()]
 
@@ -213,6 +224,8 @@ def _labels(request: Request) -> dict[str, str]:
 
         labels += line_files.of_each(options["label_file"], "label-file")
     pairs = [label.partition("=")[::2] for label in [*labels, *(options.get("label") or ())]]
+    if wrong := [value for key, value in pairs if not key]:
+        raise UsageError(f"--label ={wrong[0]}", "has no name before the =")
     return {spec.LABEL + key: value for key, value in pairs}
 
 

@@ -121,7 +121,10 @@ def ulimit(text: str) -> Rlimit:
     name, values = pair("ulimit", text, "=", "write nofile=1024 or nofile=1024:2048")
     soft, _, hard = values.partition(":")
     kind = f"RLIMIT_{name.upper()}"
-    rlimits.number(kind)
+    try:
+        rlimits.number(kind)
+    except UsageError as error:
+        raise UsageError(f"--ulimit {text}", error.cause, error.cure) from error
     low, high = _limit(text, soft), _limit(text, hard or soft)
     if (low % (1 << 64)) > (high % (1 << 64)):
         raise UsageError(f"--ulimit {text}", "the soft limit is above the hard one")

@@ -89,6 +89,7 @@ def _health(request: Request) -> dict[str, Any] | None:
         if options.get("health_cmd"):
             raise UsageError("--no-healthcheck", "conflicts with --health-cmd", "leave one of them out")
         return None
+    _check_health(options)
     command = options.get("health_cmd")  # a text for the shell; from compose a list, as in an image
     chosen = ["CMD-SHELL", command] if isinstance(command, str) and command else command
     test = chosen or image.get("Test") or ["NONE"]
@@ -116,6 +117,15 @@ def _health(request: Request) -> dict[str, Any] | None:
             "health-retries", options.get("health_retries") or str(image.get("Retries") or 3), 1, 1000
         ),
     }
+
+
+def _check_health(options: Options) -> None:
+    """Check the values of the options of a health check, also if there is none; UsageError names the wrong one."""
+    for option in ("health-interval", "health-timeout", "health-start-period", "health-start-interval"):
+        if text := options.get(option.replace("-", "_")):
+            duration(option, text)
+    if text := options.get("health_retries"):
+        option_values.whole("health-retries", text, 0, 1000)
 
 
 def duration(option: str, text: str) -> float:

@@ -6,6 +6,7 @@ The attributes of a container's event are its labels, its image, its name, and w
 from __future__ import annotations
 
 from tinybox.container.records import naming, spec, state
+from tinybox.linux import quick_json as json
 from tinybox.linux.filesystem import event_log
 
 TYPE_CHECKING = False
@@ -62,6 +63,19 @@ def emit_end(
     lasted = max(now.get("finishedAt", 0) - now.get("startedAt", 0), 0) // 10**9
     die = of_container(paths, container, "die", annotations, execDuration=lasted, exitCode=status)
     write(paths, *before, die, *after)
+
+
+def exit_status(paths: Paths, container: str) -> int | None:
+    """Return the exit status in the last event ``die`` of a container, which may be removed; None if it is unknown."""
+    for line in event_log.newest_first(paths.events):
+        if container.encode() in line and b'"die"' in line:
+            try:
+                event = json.loads(line.decode())
+                if (event["id"], event["Action"]) == (container, "die"):
+                    return int(event["Attributes"]["exitCode"])
+            except (ValueError, LookupError, TypeError):  # a damaged line, or a container whose end no process has seen
+                return None
+    return None
 
 
 def of_container(

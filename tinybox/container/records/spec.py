@@ -58,6 +58,7 @@ PORTS = "tinybox.ports"  # JSON: see network/published_ports.py
 EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program listens on, published or not
 JOINED = "tinybox.joined"  # JSON: the ids of the containers whose namespaces it joins, by the kind of namespace
 ASKED = "tinybox.asked"  # JSON: options as they were written, with docker's keys; see config/asked.py
+GIVEN = ("HOSTNAME", "TERM", "HOME")  # variables that a program has, too, if neither the user nor the image sets them
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 ID_MAPS = "tinybox.id-maps"  # JSON, see id_maps(): a box with a user namespace inside a user's home
 LABEL = "tinybox.label."

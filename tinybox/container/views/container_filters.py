@@ -94,7 +94,11 @@ class ContainerFilter(Filter):
         return lambda listed: not {value, *known}.isdisjoint(network_inspection.names(listed))
 
     def _volume(self, value: str) -> Test:
-        return lambda listed: any(value in (mount.get("Name"), mount["Destination"]) for mount in listed.mounts())
+        """Match a mount by its volume's name, its directory in the container, or, of a bind mount, the host's."""
+        value = value.rstrip("/") or value
+        return lambda listed: any(
+            value in (mount["Name"] or mount["Source"], mount["Destination"]) for mount in listed.mounts()
+        )
 
     def _publish(self, value: str) -> Test:
         wanted = set(_ports("publish", value))

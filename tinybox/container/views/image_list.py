@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybox.container.views import units
 from tinybox.container.views.filter_values import Filter, truth
-from tinybox.errors import TinyboxError, report
+from tinybox.errors import TinyboxError, UsageError, report
 from tinybox.images.reference import DEFAULT_TAG, parse
 
 if TYPE_CHECKING:
@@ -109,8 +109,14 @@ def history(store: Store, image: Image) -> list[dict[str, Any]]:
 
 
 def named(text: str) -> str:
-    """Return the value of the filter ``reference`` for the argument of `images`: without a tag, it means every tag."""
-    reference = parse(text)
+    """Return the value of the filter ``reference`` for the argument of `images`, which may be a pattern, as in docker.
+
+    A name without a tag means every tag.
+    """
+    try:
+        reference = parse(text)
+    except TinyboxError:  # a pattern, such as busy*
+        return text
     is_tagged = reference.tag != DEFAULT_TAG or text.endswith(f":{DEFAULT_TAG}")
     return str(reference) if is_tagged else reference.name
 
@@ -131,6 +137,8 @@ def ago(then: int) -> str:
 def _pattern(text: str) -> re.Pattern[str]:
     r"""Return a shell pattern as a regular expression, in which ``*`` stops at a slash, as in Go's path.Match."""
     parts = re.findall(r"\*|\?|\[\^?[^\]\\]+\]|\\.|.", text, re.DOTALL)
+    if "[" in parts:
+        raise UsageError(f"--filter reference={text}", "syntax error in pattern", "a [ needs a ]")
     known = {"*": "[^/]*", "?": "[^/]"}
     made = [known.get(part) or (part if part[0] == "[" and len(part) > 1 else re.escape(part[-1])) for part in parts]
     return re.compile("".join(made))

@@ -13,6 +13,7 @@ import os
 from tinybox.container.records import spec
 from tinybox.container.views import host_config, network_inspection
 from tinybox.container.views.units import SECOND, rfc3339, stamp
+from tinybox.container.views.when_set import WhenSet
 from tinybox.errors import StateError, UsageError
 from tinybox.linux.filesystem import overlay_marks, overlay_refusal
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 LOST = 255  # docker's exit status for a container whose end no process has seen
 SHELL = ("/bin/sh", "-c")  # the beginning of a health check that is a text for the shell
+_OF_IMAGE: JsonObject = {
+    **dict.fromkeys(("User", "WorkingDir", "StopSignal"), ""),
+    **dict.fromkeys("ExposedPorts Env Entrypoint Cmd Volumes OnBuild Labels Healthcheck Shell".split()),
+}
 
 
 def container(listed: Listed) -> JsonObject:
@@ -72,7 +77,7 @@ def container(listed: Listed) -> JsonObject:
 def _state(listed: Listed) -> JsonObject:
     now, word = listed.state, listed.word
     code = 0 if listed.is_alive else now.get("exitCode", 0)
-    return {
+    known = {
         "Status": word,
         "Running": word in ("running", "paused", "restarting"),
         "Paused": word == "paused",
@@ -84,8 +89,8 @@ def _state(listed: Listed) -> JsonObject:
         "Error": now.get("error") or ("its owner was killed, so its exit status is unknown" if code is None else ""),
         "StartedAt": stamp(now.get("startedAt")),
         "FinishedAt": stamp(now.get("finishedAt")),
-        "Health": _health(now.get("health")),
     }
+    return WhenSet({**known, "Health": _health(now.get("health"))}, {"Health": None})
 
 
 def _health(record: JsonObject | None) -> JsonObject | None:
@@ -120,26 +125,34 @@ def _config(listed: Listed, config: Spec) -> JsonObject:
     process, annotations = config["process"], listed.annotations
     asked = json.loads(annotations.get(spec.ASKED) or "{}")
     first = int(annotations.get(spec.ENTRYPOINT, 0))
-    return {
+    published = asked.get("HostConfig", {}).get("PortBindings", {})
+    opened = {*json.loads(annotations.get(spec.EXPOSED) or "[]"), *published}
+    known = {
         "Hostname": config.get("hostname", ""),
         "Domainname": config.get("domainname", ""),
         "User": asked.get("User", ""),
         **dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce"), False),
         "Tty": bool(process.get("terminal")),
         "OpenStdin": spec.INTERACTIVE in annotations,
-        "Env": process.get("env", []),
+        "Env": [line for line in process.get("env", []) if _is_asked(line, asked)],
         "Cmd": process["args"][first:] or None,
         "Image": listed.image,
         "Volumes": {place: {} for place in asked.get("Volumes", [])} or None,
         "OnBuild": None,
         "WorkingDir": process["cwd"],
         "Entrypoint": process["args"][:first] or None,
-        "ExposedPorts": {port: {} for port in json.loads(annotations.get(spec.EXPOSED) or "[]")},
         "Labels": listed.labels,
         "StopSignal": annotations.get(spec.STOP_SIGNAL, "SIGTERM"),
-        "StopTimeout": int(annotations[spec.STOP_TIMEOUT]) if spec.STOP_TIMEOUT in annotations else None,
-        "Healthcheck": _check(annotations),
     }
+    timeout = {"StopTimeout": int(annotations[spec.STOP_TIMEOUT])} if spec.STOP_TIMEOUT in annotations else {}
+    known |= {**timeout, "ExposedPorts": {port: {} for port in sorted(opened)}, "Healthcheck": _check(annotations)}
+    return WhenSet(known, dict.fromkeys(("ExposedPorts", "StopTimeout", "Healthcheck")))
+
+
+def _is_asked(line: str, asked: JsonObject) -> bool:
+    """Return whether a user or the image has set the variable of *line*; docker does not show the others."""
+    name = line.partition("=")[0]
+    return name not in spec.GIVEN or name in asked.get("Env", ())
 
 
 def _files(listed: Listed, config: Spec) -> JsonObject:
@@ -199,7 +212,7 @@ def image(store: Store, found: Image) -> JsonObject:
         **({"Variant": document["variant"]} if document.get("variant") else {}),
         "Os": document.get("os") or "linux",
         "Size": found.size,
-        "Config": found.config,
+        "Config": WhenSet(found.config, _OF_IMAGE),
         "GraphDriver": {"Name": overlay_refusal.driver(), "Data": {"LowerDir": ":".join(reversed(found.layers))}},
         "RootFS": {"Type": "layers", "Layers": found.diff_ids},
         "Metadata": {"LastTagTime": stamp(_named_at(store, found.id))},

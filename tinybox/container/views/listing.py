@@ -158,7 +158,7 @@ def _mount(paths: Paths, entry: Mount, mode: str) -> dict[str, Any]:
     is_volume = os.path.dirname(os.path.dirname(source)) == paths.volumes
     kind = "volume" if is_volume else entry.get("type", "bind")
     propagation = next((option for option in reversed(options) if option in _PROPAGATIONS), "")
-    return {
+    known = {
         "Type": kind,
         "Name": os.path.basename(os.path.dirname(source)) if is_volume else "",
         "Source": source if source.startswith("/") else "",
@@ -168,6 +168,9 @@ def _mount(paths: Paths, entry: Mount, mode: str) -> dict[str, Any]:
         "RW": not {"ro", "rro"}.intersection(options),
         "Propagation": propagation if kind == "bind" else "",
     }
+    from tinybox.container.views.when_set import WhenSet
+
+    return WhenSet(known, {"Name": "", "Driver": ""})
 
 
 def find(paths: Paths, word: str) -> Listed:

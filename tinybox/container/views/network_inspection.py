@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tinybox.container import connections
-from tinybox.container.network import addresses, making, published_ports
+from tinybox.container.network import addresses, definitions, making, published_ports
 from tinybox.container.records import naming, spec
+from tinybox.container.views import host_config
 from tinybox.container.views.units import stamp
 from tinybox.errors import DamagedError, UsageError
 from tinybox.linux import quick_json as json
@@ -65,7 +66,7 @@ def of_container(listed: Listed) -> JsonObject:
     """Return the ``NetworkSettings`` of a container: its endpoints, and its ports."""
     ends = addresses.endpoints(listed.paths, listed.id)
     places = {end.network: _actual_endpoint(listed, end) for end in ends} or {
-        want["name"]: _requested_endpoint(want) for want in _requests(listed) if not listed.is_alive
+        want["name"]: _requested_endpoint(listed, want) for want in _requests(listed)
     }
     first = next(iter(places.values()), {})
     keys = (
@@ -94,16 +95,24 @@ def of_container(listed: Listed) -> JsonObject:
 
 
 def _requests(listed: Listed) -> list[EndpointRequest]:
+    """Return the networks in which a container without endpoints is, or will be: also docker's ``none`` and ``host``.
+
+    Of a container that runs, only these two: it has left the others.
+    """
     try:
-        return connections.wanted(spec.load(listed.paths.bundle(listed.id)))
+        config = spec.load(listed.paths.bundle(listed.id))
     except (UsageError, DamagedError):  # the container was removed during this call, or `inspect` names the damage
         return []
+    if spec.NETWORKS in config.get("annotations", {}):
+        return [] if listed.is_alive else connections.wanted(config)
+    mode = host_config.as_dict(config)["NetworkMode"]
+    return [{"name": mode}] if mode in ("none", "host") else []
 
 
 def names(listed: Listed) -> list[str]:
     """Return the names of the networks that a container is in, or will be in after its next start."""
     return [end.network for end in addresses.endpoints(listed.paths, listed.id)] or [
-        want["name"] for want in _requests(listed) if not listed.is_alive
+        want["name"] for want in _requests(listed)
     ]
 
 
@@ -131,7 +140,7 @@ def _actual_endpoint(listed: Listed, end: Endpoint) -> JsonObject:
     }
 
 
-def _requested_endpoint(want: EndpointRequest) -> JsonObject:
+def _requested_endpoint(listed: Listed, want: EndpointRequest) -> JsonObject:
     requested: JsonObject = {"IPv4Address": want.get("address", ""), "IPv6Address": want.get("address6", "")}
     requested["LinkLocalIPs"] = want.get("link_local")
     return {
@@ -141,7 +150,7 @@ def _requested_endpoint(want: EndpointRequest) -> JsonObject:
         "GwPriority": want.get("priority", 0),
         "DNSNames": None,
         "Aliases": want.get("aliases") or [],
-        "NetworkID": "",
+        "NetworkID": definitions.find(listed.paths, want["name"]).id if listed.is_alive else "",
         "EndpointID": "",
         "Gateway": "",
         "IPAddress": "",

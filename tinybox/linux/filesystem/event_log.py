@@ -15,6 +15,7 @@ from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     Event = dict[str, Any]
@@ -44,6 +45,20 @@ def append(path: str, *events: Event) -> None:
             os.close(fd)
     except OSError:
         return
+
+
+def newest_first(path: str) -> Iterator[bytes]:
+    """Yield the lines of the log *path* and then of PATH.1, the newest first; see open(2).
+
+    The present log is read first: a line that is put aside meanwhile is read twice, and none is missed.
+    """
+    for name in (path, f"{path}.1"):
+        try:
+            with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                text = file.read(2 * LARGEST) or b""
+        except OSError:  # there is none, or it is no file
+            continue
+        yield from reversed(text.split(b"\n"))
 
 
 def _put_aside(path: str, fd: int) -> None:

@@ -9,7 +9,14 @@ import click
 
 from tinybox.cli import completion
 from tinybox.cli.commands.image.registry import store
-from tinybox.cli.formatting.options import filter_option, format_option, no_trunc_option, print_lines, quiet_option
+from tinybox.cli.formatting.options import (
+    filter_option,
+    format_option,
+    no_trunc_option,
+    only_names,
+    print_lines,
+    quiet_option,
+)
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.records import host
 from tinybox.container.views import image_list, units
@@ -65,7 +72,7 @@ def images(
     matches = image_list.ImageFilter(store(), words)
     rows = list(filter(matches, image_list.rows(store(), each_digest=digests)))
     columns = WHOLE if no_trunc else COLUMNS
-    if quiet:
+    if only_names(style, quiet=quiet):
         print_lines(dict.fromkeys(columns["ID"][1](row) for row in rows))
         return
     print_lines(Table(columns, style, WITH_DIGESTS if digests else USUAL, RAW).lines(rows))
@@ -89,7 +96,7 @@ def tag(source: str, target: str) -> None:
 def history(name: str, style: str, *, quiet: bool, no_trunc: bool, human: bool) -> None:
     """Show the instructions that made an image, the last one first."""
     found = _history(store().image(name), whole=no_trunc, human=human)
-    if quiet:
+    if only_names(style, quiet=quiet):
         print_lines(step["id"] for step in found)
         return
     print_lines(Table(HISTORY, style, "ID CreatedSince CreatedBy Size Comment").lines(found))
