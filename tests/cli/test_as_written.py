@@ -132,7 +132,7 @@ def test_mounts_have_docker_s_three_forms(tinybox: Command, tmp_path: Path) -> N
         with life(tinybox, *words, "busybox", "true", verb="create") as box:
             known = inspected(box)
             mounts = {mount.pop("Destination"): mount for mount in known["Mounts"]}
-            assert {mount.pop("Name") for mount in mounts.values() if mount["Type"] != "volume"} == {""}
+            assert not [mount for mount in mounts.values() if mount["Type"] != "volume" and "Name" in mount]
             anonymous = mounts["/c"]["Name"]
             volume = {"Type": "volume", "Driver": "local", "Propagation": ""}
             of = f"{tinybox.root}/volumes/{{}}/_data".format
