@@ -20,10 +20,11 @@ pytestmark = pytest.mark.root
 COUNTS = "trap 'exit 7' TERM; echo READY; echo x >>/count; while :; do sleep 0.05; done"
 
 
-def has_counted(it: Life, count: int) -> bool:
-    """Tell whether the program has been started *count* times, all in the same writable layer."""
+def await_count(it: Life, count: int) -> None:
+    """Wait until the program has been started *count* times, all in the same writable layer, and has set its trap."""
     path = it.root / "containers" / it.id / "upper" / "count"
-    return path.exists() and path.read_text() == "x\n" * count
+    until(lambda: path.exists() and path.read_text() == "x\n" * count)
+    it.await_traps()
 
 
 def test_it_is_started_again_and_removed_at_the_end(tinybox: Command) -> None:
@@ -35,8 +36,7 @@ def test_it_is_started_again_and_removed_at_the_end(tinybox: Command) -> None:
             former = [one.pid, two.pid]
             assert stdout_of(tinybox, "restart", "-t", "5", one.name, two.name) == f"{one.name}\n{two.name}\n"
             for it in (one, two):
-                until(lambda it=it: has_counted(it, count))  # type: ignore[misc]
-                it.await_traps()
+                await_count(it, count)
                 assert lives(it.pid)
                 assert it.inside("wc -l </data/y") == str(count)
             assert not any(map(lives, former))
@@ -57,8 +57,7 @@ def test_one_in_the_foreground_goes_on_in_the_background(tinybox: Command, netwo
         try:
             stdout_of(tinybox, "restart", name)
             assert process.wait(PATIENCE) == 7
-            until(lambda: has_counted(it, 2))
-            it.await_traps()
+            await_count(it, 2)
             assert it.log() == "READY\n"
             assert ("eth0" in it.inside("ls /sys/class/net")) == (network == "bridge")
             stdout_of(tinybox, "stop", name)
