@@ -71,8 +71,9 @@ def test_start_attached(tinybox: Command, image: str) -> None:
 
 
 def test_attach_without_a_terminal(tinybox: Command, image: str) -> None:
-    """Input of `attach` is input of the program; its end is the input's end, and the status is the program's."""
-    with life(tinybox, "-i", image, "sh", "-c", "tr a-z A-Z; exit 5") as it:
+    """Input of `attach` is input of the program, and its end the input's end unless `run -d` made the container."""
+    with life(tinybox, "-i", image, "sh", "-c", "tr a-z A-Z; exit 5", verb="create") as it:
+        stdout_of(tinybox, "start", it.name)
         done = tinybox("attach", it.name, text="shout\n")
         assert (done.returncode, done.stdout, done.stderr) == (5, "SHOUT\n", "")
 

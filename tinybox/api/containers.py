@@ -51,7 +51,7 @@ class Container(Inside):
     def _made_by(
         cls, image: object, command: tuple[str, ...], root: str, given: dict[str, Any], *, starts: bool
     ) -> Self:
-        options = requests.options_of(given)
+        options = requests.options_of(given) | {"detach": starts}
         paths = Paths(root)
 
         def make() -> lifecycle.Container:

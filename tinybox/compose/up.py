@@ -219,6 +219,7 @@ class Startup:
         """Return all options of ``run`` for the container *number* of *service*."""
         options = service.options | resources.options(self.project, service)
         options["label"] = [*options.get("label", []), *members.labels(self.project, service, digest, number)]
+        options["detach"] = True  # no client is attached to its stdin from the start
         return defaults.applied(options | {"name": members.container_name(self.project, service, number)})
 
     def begin(self, service: Service, container: Container, name: str) -> None:

@@ -48,6 +48,7 @@ class Container:
         self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
         self.runner = PlanRunner(self.plan, handles)
         self.record: Record = state.Record(paths, container, -1)
+        self.stays = False  # it is kept at its end in spite of --rm: `restart` will start it again
         self.discards_ports = False  # ports are to be published, and it has the host's network
         self.other_platform = ""  # that of its image, if this machine has another processor and none was asked for
 
@@ -138,6 +139,7 @@ def stop(container: Container, ending: Ending) -> None:
     If the record cannot be written (a full disk), that becomes the complaint; the status in the record is then unknown.
     """
     spawn.kill(container.handles)
+    _keep_for_restart(container)
     if os.path.lexists(os.path.join(container.paths.run_directory(container.id), state.EXTENDED)):
         container.cgroup.made = None  # not only those: `tinybox update` has made groups for new limits
     container.cgroup.end()
@@ -158,8 +160,24 @@ def stop(container: Container, ending: Ending) -> None:
         )
     except StateError as error:
         ending.complaint = ending.complaint or str(error)
+        container.stays = False  # without a record it could not be started again
     left, now = container.endpoints.networks if container.endpoints is not None else [], container.record.state
     events.emit_end(container.paths, container.id, container.config, left, now, ending.status)
+
+
+def _keep_for_restart(container: Container) -> None:
+    """Keep a container of ``--rm`` if `restart` waits for its end; then the store gets the state of a passing one, too.
+
+    Without the file RUN/ID/restart nothing is loaded for this question.
+    """
+    if os.path.lexists(os.path.join(container.paths.run_directory(container.id), state.RESTART)):
+        from tinybox.container.records import restart_mark
+
+        container.stays = restart_mark.is_held(container.paths, container.id)
+        if container.stays:
+            container.record.passing = False
+            if container.endpoints is not None:
+                container.endpoints.returns_early = False  # the next start needs the names of its links
 
 
 def abandon(container: Container, error: BaseException) -> None:
@@ -174,7 +192,7 @@ def abandon(container: Container, error: BaseException) -> None:
 
 def close(container: Container) -> None:
     """Release the ownership of an ended container: with ``--rm`` it is removed with its files, else it stays."""
-    if not container.annotations.get(spec.REMOVE):
+    if container.stays or not container.annotations.get(spec.REMOVE):
         naming.hide(container.paths, container.id, container.name)
     else:
         gone = events.of_container(container.paths, container.id, "destroy", container.annotations)

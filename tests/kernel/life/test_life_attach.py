@@ -48,7 +48,7 @@ def arrives(client: subprocess.Popen[str], it: Life, count: int = 1) -> None:
 def test_ten_megabytes_of_input(tinybox: Command) -> None:
     """Ten megabytes typed at once all arrive, though the program reads late; the monitor stays small all the time."""
     data = os.urandom(TEN_MEGABYTES)
-    with life(tinybox, "-i", "busybox", "sh", "-c", "sleep 0.5; md5sum") as it:
+    with life(tinybox, "-i", "busybox", "sh", "-c", f"sleep 0.5; head -c {TEN_MEGABYTES} | md5sum") as it:
         monitor = it.monitor
         before = monitor_size(monitor)
         client = tinybox.start("attach", it.name, stdin=subprocess.PIPE, text=False)
@@ -59,6 +59,33 @@ def test_ten_megabytes_of_input(tinybox: Command) -> None:
         out, err = client.communicate(data[200_000:], timeout=PATIENCE)  # type: ignore[arg-type]
         assert out.split()[0].decode() == hashlib.md5(data).hexdigest()  # type: ignore[attr-defined]  # noqa: S324
         assert (client.returncode, len(err)) == (0, 0)
+
+
+@pytest.mark.parametrize("verb", [("attach",), ("start", "-ai")], ids=["attach", "start"])
+def test_the_end_of_a_client_is_not_that_of_the_program(tinybox: Command, verb: tuple[str, ...]) -> None:
+    """The stdin of `run -d -i` stays open for the next client; each client gets the output until the program ends."""
+    with life(
+        tinybox, "-i", "busybox", "sh", "-c", "while read x; do echo got $x; [ $x != last ] || exit 6; done"
+    ) as it:
+        assert it.shown("{{.Config.OpenStdin}} {{.Config.StdinOnce}}") == "true false"
+        first = tinybox.start(*verb, it.name, stdin=subprocess.PIPE)
+        assert first.stdin is not None
+        first.stdin.write("one\n")
+        first.stdin.close()
+        first.stdin = None  # for communicate()
+        until(lambda: it.log() == "got one\n")
+        second = tinybox(*verb, it.name, text="last\n")
+        assert (second.returncode, second.stdout) == (6, "got last\n")
+        assert first.communicate(timeout=PATIENCE) == ("got one\ngot last\n", "")
+        assert first.returncode == 6
+
+
+def test_the_end_of_a_client_after_create(tinybox: Command) -> None:
+    """The stdin of `create -i` ends with the input of the first client, as the one of `run -i`."""
+    with life(tinybox, "-i", "busybox", "sh", "-c", "cat; exit 6", verb="create") as it:
+        assert it.shown("{{.Config.OpenStdin}} {{.Config.StdinOnce}}") == "true true"
+        done = tinybox("start", "-ai", it.name, text="one\n")
+        assert (done.returncode, done.stdout) == (6, "one\n")
 
 
 def test_a_program_that_does_not_read_makes_the_client_wait(tinybox: Command) -> None:

@@ -38,6 +38,8 @@ def for_monitor(request: Request) -> dict[str, str]:
         )
     if options.get("interactive"):
         made[spec.INTERACTIVE] = "true"
+        if not options.get("detach"):
+            made[spec.STDIN_ONCE] = "true"
     made |= _logging(options)
     health = _health(request)
     if health:

@@ -98,6 +98,7 @@ class AttachServer:
         self.clients: dict[int, Client] = {}
         self.typed = b""
         self.throttled = self.timer_set = False
+        self.ends_input = True  # the end of a client's input is that of the program's; else the stdin stays open
         self.resize: Callable[[int, int], None] = lambda rows, columns: None  # noqa: ARG005
         self._listen()
 
@@ -236,7 +237,7 @@ class AttachServer:
         if kind == INPUT:
             self._type(data)
         elif kind == END:
-            if self.stdin >= 0 and self.stdin not in self.outputs:
+            if self.ends_input and self.stdin >= 0 and self.stdin not in self.outputs:
                 os.close(self.stdin)
                 self.stdin = -1
         elif kind == WINDOW and (size := window(data)):

@@ -54,6 +54,10 @@ class OwnStreams(StreamHub):
         """Return whether input is passed on; else the program gets the stdin of tinybox, which is no terminal."""
         return self.container.handles.interactive
 
+    def ends_input(self) -> bool:
+        """Return that the end of the user's input is the end of the program's, as in a pipeline of the shell."""
+        return True
+
     def stdin_end(self) -> int:
         """Return the program's stdin if no input is passed on: the one that tinybox was given."""
         return os.dup(self.keyboard)

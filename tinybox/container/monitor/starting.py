@@ -5,6 +5,7 @@ from __future__ import annotations
 from tinybox.container import control, owning
 from tinybox.container.monitor import background
 from tinybox.container.records import events, naming
+from tinybox.container.records.restart_mark import RestartMark
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def restart(
     signal_word: str = "",
     before: Callable[[Container], None] = lambda _: None,
 ) -> None:
-    """Stop the container that *word* names as control.stop() does, and start it again."""
-    control.stop(paths, word, seconds, signal_word)
+    """Stop the container that *word* names as control.stop() does, and start it again; with ``--rm``, too."""
+    with RestartMark(paths, naming.find(paths, word)):
+        control.stop(paths, word, seconds, signal_word)
     start(paths, here, word, before)
     events.emit(paths, naming.find(paths, word), "restart")

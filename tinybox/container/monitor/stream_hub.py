@@ -52,6 +52,13 @@ class StreamHub:
         """Return whether clients may write to the program's stdin (-i)."""
         return bool(self.container.annotations.get(spec.INTERACTIVE))
 
+    def ends_input(self) -> bool:
+        """Return whether the end of a client's input is the end of the program's; not with `run -d -i`, as in docker.
+
+        There one client after the other may write to the program.
+        """
+        return spec.STDIN_ONCE in self.container.annotations
+
     def stdin_end(self) -> int:
         """Return the program's stdin if no input is passed on."""
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -71,7 +78,7 @@ class StreamHub:
     def watch(self, watching: WaitLoop) -> None:
         """Pass data between container, log and clients until the container ends; then drain the pipes."""
         server = attach_server.AttachServer(watching, self.log.write, self.outputs, self.stdin)
-        self.attach_server, server.resize = server, self._resize
+        self.attach_server, server.resize, server.ends_input = server, self._resize, self.ends_input()
         self.admit_first()
         watching.listen(self.server.fileno(), lambda: server.accept(self.server))
         watching.until_the_end()

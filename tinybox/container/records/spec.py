@@ -53,6 +53,7 @@ LOG_MAX_SIZE = "tinybox.log-max-size"  # bytes
 LOG_MAX_FILES = "tinybox.log-max-files"
 HEALTH = "tinybox.health"  # JSON: test, interval, timeout, retries, startPeriod
 INTERACTIVE = "tinybox.interactive"  # stdin is kept open
+STDIN_ONCE = "tinybox.stdin-once"  # until the input of a client ends; absent: until the container ends (run -d -i)
 NETWORKS = "tinybox.networks"  # JSON: a list of name, aliases, address, address6, mac; see addresses.EndpointRequest
 PORTS = "tinybox.ports"  # JSON: see network/published_ports.py
 EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program listens on, published or not

@@ -36,6 +36,7 @@ _MOVES = {
 _AT_REST = (NEW, STOPPED)
 PATIENCE, PAUSE = 10.0, 0.005  # seconds: how long a command waits for another one, and between two tries
 NO_RESTART = "no-restart"  # a file in the run directory: the user has ended the container, do not restart it
+RESTART = "restart"  # another file there: `restart` waits for the end of a --rm container; see restart_mark.py
 FREEZER = "freezer"  # another file there: why and by which pid the container is frozen; see freezing.py
 EXTENDED = "extended"  # another file there: the container has control groups that its owner did not make; see update.py
 now = time.time_ns
@@ -187,7 +188,7 @@ def inherit(paths: Paths, container: str) -> Record | None:
         return None
     if lock is None:
         # Another command may have made them while the owner removed the files of the directory.
-        for name in (NO_RESTART, FREEZER, EXTENDED):
+        for name in (NO_RESTART, RESTART, FREEZER, EXTENDED):
             state_file.discard(os.path.join(folder, name))
         remove_empty(folder)  # its owner was killed before it had made the lock, or after it had removed it
         return None
