@@ -2,7 +2,9 @@
 
     TinyboxError               125  tinybox could not carry out the command
     ├── UsageError             125  an argument is wrong: an option, a size, a name
-    │   ├── NoTerminalError      1  -it without a terminal
+    │   ├── AttachError          1  the streams or keys of a terminal cannot be attached as asked
+    │   │   └── NoTerminalError  1  -it without a terminal
+    │   ├── UnfitValueError    125  an option's value can be read, but no container can have it
     │   └── OptionError        125  an option is unknown, or its value cannot be read
     │       └── TemplateError   64  a template of `inspect`, `info`, `version` or `events` cannot be read
     ├── HostError              125  this host lacks something: root, a controller, a system call
@@ -87,14 +89,38 @@ class UsageError(TinyboxError):
     """An argument of the command, or a field of a config file, is wrong."""
 
 
+class UnfitValueError(UsageError):
+    """An option's value can be read, but the container cannot have it.
+
+    In docker its daemon refuses such a value, and not its client, which reads the command line: `create` ends with 1
+    then instead of 125.
+    """
+
+    def after(self, error: OSError) -> Self:
+        """Return this error with docker's status for its cause: `run` ends with 127 if a file is missing on the host.
+
+        Docker's client cannot tell such a file from the program of the container.
+        """
+        codes = {_errno.ENOENT: 127, _errno.EACCES: 126, _errno.EISDIR: 126}
+        self.status = codes.get(error.errno or 0, self.status)
+        return self
+
+
 class OptionError(UsageError):
     """An option is unknown, or its value cannot be read; the status is 125 in every command, as in docker."""
 
 
-class NoTerminalError(UsageError):
-    """``-it`` without a terminal; docker's client finds that before it asks for a container, and ends with 1."""
+class AttachError(UsageError):
+    """The streams or the detach keys of a terminal cannot be attached as asked; the status is 1 in every command.
+
+    It is 1 for `run`, too: docker's client ends with 125 only if the container cannot be created or started.
+    """
 
     status = 1
+
+
+class NoTerminalError(AttachError):
+    """``-it`` without a terminal."""
 
     def __init__(self) -> None:
         super().__init__("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")

@@ -83,6 +83,17 @@ def test_a_field_that_is_not_set(tinybox: Command) -> None:
         assert field(tinybox, name, "Config")["StopTimeout"] == 3
 
 
+def test_settings_that_nobody_asked_for(tinybox: Command) -> None:
+    """Config.WorkingDir is empty and there is no StopSignal if neither the user nor the image has set them."""
+    with created(tinybox) as name:
+        known = field(tinybox, name, "Config")
+        assert (known["WorkingDir"], "StopSignal" in known) == ("", False)
+        assert stdout_of(tinybox, "inspect", "-f", "<{{.Config.StopSignal}}>", name) == "<>\n"
+    with created(tinybox, "-w", "/", "--stop-signal", "SIGTERM") as name:
+        known = field(tinybox, name, "Config")
+        assert (known["WorkingDir"], known["StopSignal"]) == ("/", "SIGTERM")
+
+
 def test_a_field_that_an_image_does_not_set(tinybox: Command) -> None:
     """Templates find each field of an image's Config; JSON has those that are set."""
     style = "{{.Config.Entrypoint}} {{.Config.User}}|{{.Config.Labels}} {{.Config.WorkingDir}}|{{.Config.Healthcheck}}"

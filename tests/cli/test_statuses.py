@@ -15,7 +15,8 @@ from tests.support.boxes import kept, one_line
 if TYPE_CHECKING:
     from tests.conftest import Command
 
-FACTS = json.loads((Path(__file__).parents[1] / "data/docker_statuses.json").read_text())["lines"]
+KNOWN = json.loads((Path(__file__).parents[1] / "data/docker_statuses.json").read_text())
+FACTS, VALUES = KNOWN["lines"], KNOWN["values"]
 READY = ("busybox", "sh", "-c", "echo READY; exec sleep 100")
 
 
@@ -31,6 +32,23 @@ def test_statuses_are_those_of_dockers_client(tmp_path: Path, monkeypatch: pytes
     assert [done for done in found.values() if done.complaint()] == []
     assert (set(FACTS.values()), len(FACTS) > 100) == ({0, 1, 64, 125}, True)
     assert {FACTS[line] for line in FACTS if line.split()[0] == "rm"} == {0, 1}
+
+
+@pytest.mark.root
+def test_statuses_tell_what_the_client_refuses(
+    tmp_path: Path, store_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`create` ends with 125 if docker's client refuses a value, and with 1 if its daemon does; `run` with 125, mostly.
+
+    The control is the table itself: hundreds of lines, of which `create` has both statuses, and `run` others, too.
+    """
+    monkeypatch.chdir(tmp_path)
+    settings = {"TINYBOX_NETWORK": "none"}
+    found = {line: forked_commands.run(str(store_root), *shlex.split(line), settings=settings) for line in VALUES}
+    assert {line: done.status for line, done in found.items() if done.status != VALUES[line]} == {}
+    assert [done for done in found.values() if done.complaint()] == []
+    of = {verb: {VALUES[line] for line in VALUES if line.split()[0] == verb} for verb in ("create", "run")}
+    assert (of, len(VALUES) > 200) == ({"create": {1, 125}, "run": {1, 125, 127}}, True)
 
 
 @pytest.mark.root

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tinybox.errors import UsageError, printable
+from tinybox.errors import AttachError, UnfitValueError, UsageError, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,13 +67,18 @@ def streams(options: dict[str, Any]) -> set[str]:
 def attached(options: dict[str, Any]) -> None:
     """Carry out --attach: a stream that it leaves out is /dev/null for the command, and the log still has it.
 
-    UsageError: a word is no stream, -d attaches none, or no output is left. tinybox's own messages go on to stderr.
+    UsageError: a word is no stream, or no output is left. AttachError: -d attaches none, or --detach-keys names no key.
+    tinybox's own messages go on to stderr.
     """
     wanted = streams(options)
+    if options.get("detach_keys") and not options.get("detach"):
+        from tinybox.container.process import detaching
+
+        detaching.key_bytes(options["detach_keys"])
     if not wanted:
         return
     if options.get("detach"):
-        raise UsageError("--attach", "conflicts with --detach", "leave one of them out")
+        raise AttachError("--attach", "conflicts with --detach", "leave one of them out")
     if wanted == {"stdin"}:
         raise UsageError("--attach stdin", "shows no output", "add -a stdout")
     options["interactive"] = bool(options.get("interactive")) and "stdin" in wanted
@@ -90,7 +95,7 @@ def check_runtime(options: dict[str, Any]) -> None:
     """Raise UsageError, in docker's words, for a --runtime other than tinybox itself."""
     name = options.get("runtime") or "tinybox"
     if name != "tinybox":
-        raise UsageError(f"--runtime {name}", "unknown or invalid runtime name", f"--bundle DIR, and {name} run")
+        raise UnfitValueError(f"--runtime {name}", "unknown or invalid runtime name", f"--bundle DIR, and {name} run")
 
 
 def check_output(options: dict[str, Any], *, seen: bool = True) -> None:

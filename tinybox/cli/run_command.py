@@ -11,7 +11,7 @@ from tinybox.cli.written_options import MaybeOption, plain
 from tinybox.container.config.options import ALIASES, FLAG, LIST, MAYBE, OPTIONS, WITHOUT, Option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 GROUPS = {option.group: option.group.title() for option in OPTIONS}  # each with its title, in the table's order
 
@@ -27,7 +27,7 @@ class RunCommand(click.Command):
         """List the options group by group."""
         records = {param.name: param.get_help_record(ctx) for param in self.get_params(ctx)}
         for group, title in GROUPS.items():
-            rows = [records[option.key] for option in OPTIONS if option.group == group]
+            rows = [records.get(option.key) for option in OPTIONS if option.group == group]
             with formatter.section(title):
                 formatter.write_dl([row for row in rows if row])
 
@@ -55,8 +55,13 @@ class Flag(click.Option):
         return ", ".join(sorted(self.opts, key=len)), self.help or ""
 
 
-def table_command(name: str, act: Callable[[str, list[str], dict[str, Any]], int], text: str) -> RunCommand:
-    """Return a click command with the options of the table; it calls *act* with image, command and options."""
+def table_command(
+    name: str, act: Callable[[str, list[str], dict[str, Any]], int], text: str, without: Collection[str] = ()
+) -> RunCommand:
+    """Return a click command with the options of the table; it calls *act* with image, command and options.
+
+    It lacks the options named in *without*.
+    """
 
     def execute(image: str, command: tuple[str, ...], **options: Any) -> int:
         given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
@@ -66,7 +71,7 @@ def table_command(name: str, act: Callable[[str, list[str], dict[str, Any]], int
         name,
         callback=execute,
         params=[
-            *(declared(option) for option in OPTIONS),
+            *(declared(option) for option in OPTIONS if option.name not in without),
             click.Argument(["image"], shell_complete=completion.images),
             click.Argument(["command"], nargs=-1, type=click.UNPROCESSED),
         ],

@@ -1,7 +1,9 @@
 """The exit status of each command after an error, as that of docker's client.
 
 An option that cannot be read is 125 in every command, and a wrong number of arguments or an unknown command is 1, also
-for `run`. Every other error is 125 for `run`, and 1 for other commands. tests/data/docker_statuses.json has docker's.
+for `run`. Docker's client also reads the values of the options of `create`: the status is 125 if it cannot, and 1 if
+its daemon refuses the value (UnfitValueError). Every other error is 125 for `run`, and 1 for other commands.
+tests/data/docker_statuses.json has docker's.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybox.errors import NotExecutableError, NotFoundError, OptionError, TinyboxError, UsageError
+from tinybox.errors import NotExecutableError, NotFoundError, OptionError, TinyboxError, UnfitValueError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,7 @@ def of(words: Sequence[str], error: TinyboxError) -> int:
     if words[0] in AS_RUN or isinstance(error, OptionError):
         return error.status
     if words[0] == "create" and isinstance(error, UsageError) and error.thing.startswith("-"):
-        return error.status  # docker's client reads the options of `create` itself, as those of `run`
+        return FAILED if isinstance(error, UnfitValueError) else error.status
     if words[0] == "exec":
         return error.status if error.status in OF_PROGRAM else FAILED
     return FAILED

@@ -9,7 +9,7 @@ from tinybox.container.config.restart_policy import Policy
 from tinybox.container.planning import cgroups
 from tinybox.container.records import events, naming, spec, state
 from tinybox.container.running import running
-from tinybox.errors import HostError, OptionError, UsageError
+from tinybox.errors import HostError, OptionError, UnfitValueError, UsageError
 from tinybox.isolation.cgroups import changes, files
 from tinybox.isolation.cgroups.files import Setting
 from tinybox.isolation.cgroups.limits import changed_settings
@@ -35,6 +35,8 @@ def check(options: dict[str, str]) -> None:
         if options.get("cpus"):
             option_values.number("cpus", options["cpus"])
         configure.put_fields({}, options)
+    except UnfitValueError:
+        raise
     except UsageError as error:
         raise OptionError(error.thing, error.cause, error.cure) from error
 

@@ -67,6 +67,7 @@ create = table_command(
     "create",
     _create,
     "Make a container of IMAGE that will run COMMAND, and print its id; `tinybox start` starts it.",
+    without=("detach", "sig-proxy", "detach-keys"),  # create attaches nothing; docker's client does not know them there
 )
 
 

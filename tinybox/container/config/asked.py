@@ -1,4 +1,4 @@
-"""What the user asked for, as docker's inspect shows it: values of `HostConfig` that config.json does not have.
+"""What the user asked for, as docker's inspect shows it: values that config.json does not have.
 
 config.json has the results of the options: a volume has become a path, and CAP_ALL a list. An annotation keeps the
 options themselves, with docker's keys. A container without such options has no annotation.
@@ -42,6 +42,8 @@ def as_text(request: Request, variables: Collection[str]) -> str:
         found["NetworkMode"] = request.modes["network"]
     kept: dict[str, Any] = {"HostConfig": found, "Volumes": _places(request)}
     kept["User"] = options.get("user") or image.get("User") or ""
+    for name, option in (("WorkingDir", "workdir"), ("StopSignal", "stop_signal")):
+        kept[name] = options.get(option) or image.get(name) or ""
     kept["Env"] = [name for name in spec.GIVEN if name in variables]
     return json.dumps({key: value for key, value in kept.items() if value})
 

@@ -10,7 +10,7 @@ from tinybox.container.config import life, linux, mounts, networking, option_val
 from tinybox.container.config.options import OF_ONE_FIELD
 from tinybox.container.process import init
 from tinybox.container.records import spec
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError, UsageError
 from tinybox.isolation import capabilities
 from tinybox.linux import quick_json as json
 from tinybox.linux.filesystem import overlay_marks
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _AS_WRITTEN = tuple(  # options that inspect shows as they were written; see asked.py
     "user pid ipc uts network cgroupns userns cap_add cap_drop security_opt group_add device device_cgroup_rule "
     "device_read_bps device_write_bps device_read_iops device_write_iops blkio_weight_device volume mount tmpfs sysctl "
-    "publish publish_all log_driver log_opt cpu_quota cpu_period annotation".split()
+    "publish publish_all log_driver log_opt cpu_quota cpu_period annotation "
+    "workdir stop_signal".split()
 )
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -47,7 +48,7 @@ def configure(request: Request) -> Spec:
         config["hostname"] = _hostname(request)
     else:
         for key in filter(options.get, ("hostname", "domainname")):
-            raise UsageError(f"--{key} {options[key]}", f"conflicts with --uts {request.modes['uts']}")
+            raise UnfitValueError(f"--{key} {options[key]}", f"conflicts with --uts {request.modes['uts']}")
     put_fields(config, options)
     if request.podman_users is not None and request.home_ids is not None:
         from tinybox.container.config import podman_users
@@ -55,7 +56,9 @@ def configure(request: Request) -> Spec:
         spec.set_id_maps(
             config, podman_users.annotation(request.podman_users, request.home_ids, request.image.layers, request.user)
         )
-    is_written = any(map(options.get, _AS_WRITTEN)) or any(map(request.image.config.get, ("User", "Volumes")))
+    is_written = any(map(options.get, _AS_WRITTEN)) or any(
+        map(request.image.config.get, ("User", "Volumes", "WorkingDir", "StopSignal"))
+    )
     if is_written or any(map(variables.__contains__, spec.GIVEN)):
         from tinybox.container.config import asked
 
@@ -84,11 +87,11 @@ def _hostname(request: Request) -> str:
     requested, shared = request.options.get("hostname"), request.modes["network"].partition("container:")[2]
     if not shared:
         if requested and (" " in requested or not requested.isprintable()):  # it becomes part of a line of /etc/hosts
-            raise UsageError(f"--hostname {requested!r}", "invalid hostname format", "one word")
+            raise UnfitValueError(f"--hostname {requested!r}", "invalid hostname format", "one word")
         return requested or request.container[:12]
     if requested:
         cause = f"conflicting options: hostname and the network mode {request.modes['network']}"
-        raise UsageError(f"--hostname {requested}", cause, "leave one of them out")
+        raise UnfitValueError(f"--hostname {requested}", cause, "leave one of them out")
     return request.find_hostname(shared)
 
 
@@ -140,7 +143,7 @@ def _process(request: Request, variables: dict[str, str]) -> Process:
     if security.apparmor:
         process["apparmorProfile"] = security.apparmor
     if not process["cwd"].startswith("/"):
-        raise UsageError(f"--workdir {process['cwd']}", "is not an absolute path")
+        raise UnfitValueError(f"--workdir {process['cwd']}", "is not an absolute path")
     if terminal:
         from tinybox.isolation.terminal import window
 
@@ -237,7 +240,7 @@ def _own_annotations(options: Options) -> dict[str, str]:
         if name in spec.FOR_USERS:
             option_values.whole(f"annotation {name}", value, 0, option_values.TIME_MOST)
         elif name.startswith("tinybox."):
-            raise UsageError(f"--annotation {text}", "is a name of tinybox's own", "begin it with another word")
+            raise UnfitValueError(f"--annotation {text}", "is a name of tinybox's own", "begin it with another word")
         made[name] = value
     return made
 

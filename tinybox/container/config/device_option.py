@@ -9,7 +9,7 @@ import os
 import stat
 
 from tinybox.container.config.option_values import pair, size, whole
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError, UsageError
 from tinybox.isolation import rlimits
 from tinybox.text_values import is_whole
 
@@ -28,6 +28,8 @@ def device(text: str) -> tuple[Device, str]:
         destination, access = "", destination
     if not set(access) <= set("rwm"):
         raise UsageError(f"--device {text}", f"access {access!r} is not made of r, w and m")
+    if not source.startswith("/"):
+        raise UsageError(f"--device {text}", f"{source} is not an absolute path")
     return device_node(source, destination or source, f"--device {text}"), access or "rwm"
 
 
@@ -50,9 +52,9 @@ def device_node(source: str, destination: str, option: str) -> Device:
     try:
         info = os.stat(source)
     except OSError as error:
-        raise UsageError(option, f"{source}: {error.strerror}") from error
+        raise UnfitValueError(option, f"{source}: {error.strerror}").after(error) from error
     if not (stat.S_ISCHR(info.st_mode) or stat.S_ISBLK(info.st_mode)):
-        raise UsageError(option, f"{source} is not a device")
+        raise UnfitValueError(option, f"{source} is not a device")
     return {
         "path": destination,
         "type": "c" if stat.S_ISCHR(info.st_mode) else "b",
@@ -106,14 +108,16 @@ def _is_device(path: str) -> bool:
 def throttle(option: str, text: str) -> dict[str, int]:
     """Return ``/dev/sda:1m`` as OCI's throttle (bytes or operations a second) or weight, with the device's numbers."""
     path, number_of = pair(option, text, ":", "write /dev/sda:1m" if option.endswith("-bps") else "write /dev/sda:100")
+    if option == "blkio-weight-device":
+        value = {"weight": whole(option, number_of, 10, 1000, UsageError)}
+    elif option.endswith("-bps"):
+        value = {"rate": size(option, number_of)}
+    else:
+        value = {"rate": whole(option, number_of, 0, (1 << 64) - 1, UsageError)}
     node = device_node(path, path, f"--{option} {text}")
     if node["type"] != "b":
-        raise UsageError(f"--{option} {text}", f"{path} is not a block device")
-    device = {"major": node["major"], "minor": node["minor"]}
-    if option == "blkio-weight-device":
-        return {**device, "weight": whole(option, number_of, 10, 1000)}
-    rate = size(option, number_of) if option.endswith("-bps") else whole(option, number_of, 0, (1 << 64) - 1)
-    return {**device, "rate": rate}
+        raise UnfitValueError(f"--{option} {text}", f"{path} is not a block device")
+    return {"major": node["major"], "minor": node["minor"], **value}
 
 
 def ulimit(text: str) -> Rlimit:

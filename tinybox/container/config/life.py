@@ -8,7 +8,7 @@ from __future__ import annotations
 from tinybox import text_values
 from tinybox.container.config import option_values
 from tinybox.container.records import spec
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError, UsageError
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 1e9  # seconds, thirty years: longer than any wait of the kernel
 _LEAST = 1e-3  # seconds, docker's MinimumDuration: there must be a pause between two checks
+_HEALTH_TIMES = ("health-interval", "health-timeout", "health-start-period", "health-start-interval")
+_HEALTH = ("health-cmd", "health-retries", *_HEALTH_TIMES)
 _FORWARDING = ("syslog", "journald")  # log drivers that send the lines to another program, too
 
 
@@ -53,21 +55,23 @@ def _logging(options: Options) -> dict[str, str]:
     The lines for ``syslog`` and ``journald`` are kept, too, with the same limits.
     """
     driver, forwarded = options.get("log_driver") or "json-file", dict[str, str]()
+    if driver == "none" and options.get("log_opt"):
+        raise UsageError("--log-opt", "invalid logging opts for driver none", "leave it out")
     if driver not in ("json-file", "local", "none", *_FORWARDING):
         cure = "json-file, local, syslog, journald or none"
-        raise UsageError(f"--log-driver {driver}", "is no log driver of tinybox's", cure)
+        raise UnfitValueError(f"--log-driver {driver}", "is no log driver of tinybox's", cure)
     made = {spec.LOG_DRIVER: driver} if driver in ("none", *_FORWARDING) else {}
     if driver in ("local", *_FORWARDING):
         made |= {spec.LOG_MAX_SIZE: str(20 << 20), spec.LOG_MAX_FILES: "5"}
     for text in options.get("log_opt") or ():
-        key, value = option_values.pair("log-opt", text, "=", "write max-size=10m or max-file=3")
+        key, value = option_values.pair("log-opt", text, "=", "write max-size=10m or max-file=3", UnfitValueError)
         if key == "max-size":
-            made[spec.LOG_MAX_SIZE] = str(option_values.size("log-opt max-size", value))
+            made[spec.LOG_MAX_SIZE] = str(option_values.size("log-opt max-size", value, UnfitValueError))
         elif key == "max-file":
             made[spec.LOG_MAX_FILES] = str(option_values.whole("log-opt max-file", value, 1, 1000))
         elif key not in ("labels", "env"):  # those are for `logs --details`, which reads them with HostConfig
             if driver not in _FORWARDING:
-                raise UsageError(f"--log-opt {text}", "is unknown", "max-size, max-file, labels or env")
+                raise UnfitValueError(f"--log-opt {text}", "is unknown", "max-size, max-file, labels or env")
             forwarded[key] = value
     return made | (_forwarding(driver, forwarded) if driver in _FORWARDING else {})
 
@@ -77,7 +81,9 @@ def _forwarding(driver: str, options: dict[str, str]) -> dict[str, str]:
     from tinybox.container.config import log_options
 
     if wrong := log_options.misfit(options, driver):
-        raise UsageError(f"--log-driver {driver}", wrong, "--log-opt tag=, syslog-address=, -facility= or -format=")
+        raise UnfitValueError(
+            f"--log-driver {driver}", wrong, "--log-opt tag=, syslog-address=, -facility= or -format="
+        )
     return {spec.LOG_FORWARD: json.dumps(options)}
 
 
@@ -88,8 +94,9 @@ def _health(request: Request) -> dict[str, Any] | None:
     """
     options, image = request.options, request.image.config.get("Healthcheck") or {}
     if options.get("no_healthcheck"):
-        if options.get("health_cmd"):
-            raise UsageError("--no-healthcheck", "conflicts with --health-cmd", "leave one of them out")
+        for option in _HEALTH:
+            if options.get(option.replace("-", "_")):
+                raise UsageError("--no-healthcheck", f"conflicts with --{option}", "leave one of them out")
         return None
     _check_health(options)
     command = options.get("health_cmd")  # a text for the shell; from compose a list, as in an image
@@ -105,7 +112,7 @@ def _health(request: Request) -> dict[str, Any] | None:
         found = requested or of_image or default  # 0 means the default
         if found < _LEAST and (requested or of_image):
             thing = f"--{option} {text}" if requested else f"image {request.image.reference}"
-            raise UsageError(thing, f"{key} in Healthcheck cannot be less than 1ms", "30s is usual")
+            raise UnfitValueError(thing, f"{key} in Healthcheck cannot be less than 1ms", "30s is usual")
         return float(found)
 
     interval = seconds("health-interval", "Interval", 30)
@@ -123,11 +130,11 @@ def _health(request: Request) -> dict[str, Any] | None:
 
 def _check_health(options: Options) -> None:
     """Check the values of the options of a health check, also if there is none; UsageError names the wrong one."""
-    for option in ("health-interval", "health-timeout", "health-start-period", "health-start-interval"):
+    for option in _HEALTH_TIMES:
         if text := options.get(option.replace("-", "_")):
             duration(option, text)
     if text := options.get("health_retries"):
-        option_values.whole("health-retries", text, 0, 1000)
+        option_values.whole("health-retries", text, 0, 1000, UsageError)
 
 
 def duration(option: str, text: str) -> float:

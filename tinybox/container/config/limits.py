@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.config import option_values
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError
 from tinybox.isolation.cgroups import device_rules
 
 TYPE_CHECKING = False
@@ -66,10 +66,10 @@ def _memory(options: Options, here: Host, former: dict[str, int]) -> dict[str, i
     memory = {name: amount for name, amount in (("limit", limit), ("reservation", reservation)) if amount}
     if reservation > limit > 0:
         cause = f"is more than --memory {options['memory']}, which is reached first"
-        raise UsageError(f"--memory-reservation {options['memory_reservation']}", cause, "reserve less")
+        raise UnfitValueError(f"--memory-reservation {options['memory_reservation']}", cause, "reserve less")
     if _given(options, "memory_swap"):
         if not (limit or former.get("limit", 0) > 0):
-            raise UsageError(f"--memory-swap {options['memory_swap']}", "needs a memory limit", "add --memory")
+            raise UnfitValueError(f"--memory-swap {options['memory_swap']}", "needs a memory limit", "add --memory")
         memory["swap"] = _swap(options, limit or former["limit"])
     elif limit and former.get("swap"):
         memory["swap"] = _former_swap(options, limit, former["swap"])
@@ -82,7 +82,7 @@ def _former_swap(options: Options, limit: int, swap: int) -> int:
     """Return the box's limit of memory and swap together, which stays; UsageError: the new memory *limit* is above."""
     if 0 < swap < limit:
         cause = f"is above the box's limit of memory and swap together, {swap} bytes"
-        raise UsageError(f"--memory {options['memory']}", cause, "give --memory-swap, too")
+        raise UnfitValueError(f"--memory {options['memory']}", cause, "give --memory-swap, too")
     return swap
 
 
@@ -93,7 +93,7 @@ def _bytes(options: Options, name: str) -> int:
         return 0
     amount = option_values.size(name, text)
     if amount < MEMORY_LEAST:
-        raise UsageError(f"--{name} {text}", "is too little", "the smallest is 6m")
+        raise UnfitValueError(f"--{name} {text}", "is too little", "the smallest is 6m")
     return amount
 
 
@@ -122,7 +122,7 @@ def _swap(options: Options, limit: int) -> int:
         return -1
     total = option_values.size("memory-swap", text) if text else 2 * limit
     if total < limit:
-        raise UsageError(f"--memory-swap {text}", "is less than --memory", "it is memory and swap together")
+        raise UnfitValueError(f"--memory-swap {text}", "is less than --memory", "it is memory and swap together")
     return total
 
 
@@ -135,13 +135,13 @@ def _cpu(options: Options) -> dict[str, Any]:
         share = option_values.number("cpus", options["cpus"])
         most = os.cpu_count() or 1
         if not 0.01 <= share <= most:
-            raise UsageError(f"--cpus {options['cpus']}", f"is not from 0.01 to {most}.00, the CPUs of this host")
+            raise UnfitValueError(f"--cpus {options['cpus']}", f"is not from 0.01 to {most}.00, the CPUs of this host")
         cpu |= {"quota": round(share * 100_000), "period": 100_000}
     for key, most in (("quota", option_values.TIME_MOST), ("period", 1_000_000)):
         name, text = f"cpu-{key}", options.get(f"cpu_{key}")
         if text in (None, "", "0"):
             continue
         if _given(options, "cpus"):
-            raise UsageError(f"--{name} {text}", "conflicts with --cpus", "leave one of them out")
+            raise UnfitValueError(f"--{name} {text}", "conflicts with --cpus", "leave one of them out")
         cpu[key] = -1 if (key, text) == ("quota", "-1") else option_values.whole(name, text, 1000, most)
     return cpu

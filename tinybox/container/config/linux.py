@@ -6,7 +6,7 @@ import os
 
 from tinybox.container.config import limits, option_values, security_option
 from tinybox.container.config.request import NAMESPACES
-from tinybox.errors import HostError, UsageError
+from tinybox.errors import HostError, UnfitValueError, UsageError
 from tinybox.isolation import capabilities
 from tinybox.isolation.cgroups import group
 from tinybox.linux import quick_json as json
@@ -85,7 +85,7 @@ def _namespaces(request: Request) -> list[Namespace]:
         _refuse_without_root(request)
     if request.modes["pid"] == "host" and request.modes["userns"] != "host":
         cause = "the kernel mounts no /proc for a pid namespace that the user namespace does not own"
-        raise UsageError(f"--pid host with --userns {request.modes['userns']}", cause, "leave one of them out")
+        raise UnfitValueError(f"--pid host with --userns {request.modes['userns']}", cause, "leave one of them out")
     return made
 
 
@@ -111,7 +111,8 @@ def _refuse_device_rules(request: Request, nodes: list[tuple[Device, str]]) -> N
 def _refuse_mode(key: str, mode: str) -> None:
     cure = "private, shareable, none, host or container:NAME" if key == "ipc" else "private, host or container:NAME"
     cure = f"{cure.replace(' or', ',')}, auto, keep-id or nomap" if key == "userns" else cure
-    raise UsageError(f"--{key} {mode}", "is not a mode of this namespace", cure)
+    error = UnfitValueError if key == "ipc" else UsageError
+    raise error(f"--{key} {mode}", "is not a mode of this namespace", cure)
 
 
 def _devices(request: Request) -> list[tuple[Device, str]]:
@@ -151,9 +152,8 @@ def _checked_sysctl(request: Request, name: str, value: str) -> str:
     ):
         return value
     cause = "is not a parameter of a namespace that is the container's own"
-    raise UsageError(
-        f"--sysctl {name}={value}", cause, "fs.mqueue.*, kernel.msg*, kernel.shm*, kernel.sem and net.* may be"
-    )
+    error = UnfitValueError if ipc or name.startswith("net.") else UsageError
+    raise error(f"--sysctl {name}={value}", cause, "fs.mqueue.*, kernel.msg*, kernel.shm*, kernel.sem and net.* may be")
 
 
 def _seccomp(request: Request, chosen: str) -> dict[str, Any] | None:
@@ -182,7 +182,7 @@ def _profile(path: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(option, f"cannot be read: {error}") from error
     if wrong := json.misfit(profile, {"syscalls": [{}], "archMap": [{}]}):
-        raise UsageError(option, f"is no profile: {wrong}", "an object, as in docker's default profile")
+        raise UnfitValueError(option, f"is no profile: {wrong}", "an object, as in docker's default profile")
     return profile
 
 

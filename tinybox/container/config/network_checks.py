@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from tinybox.container.storage import etc
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from tinybox.container.network.definitions import Network
 
 
-def address(option: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def address(
+    option: str, text: str, error: type[UsageError] = UsageError
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Return *text* as an IP address; UsageError, with the name of the *option*, if it is not one."""
     try:
         return ipaddress.ip_address(text)
-    except ValueError as error:
-        raise UsageError(f"--{option} {text}", "is not an IP address", "write 172.18.0.9 or fd00::9") from error
+    except ValueError as cause:
+        raise error(f"--{option} {text}", "is not an IP address", "write 172.18.0.9 or fd00::9") from cause
 
 
 def check(network: Network, want: EndpointRequest) -> None:
@@ -30,9 +32,11 @@ def check(network: Network, want: EndpointRequest) -> None:
     ):
         if not text:
             continue
-        found = address(option, text)
+        found = address(option, text, UnfitValueError)
         if found.version != version:
-            raise UsageError(f"--{option} {text}", f"is not an IPv{version} address", f"--ip{'6' * (version == 4)}")
+            raise UnfitValueError(
+                f"--{option} {text}", f"is not an IPv{version} address", f"--ip{'6' * (version == 4)}"
+            )
         if not subnet or found not in ipaddress.ip_network(subnet):
             cause = f"no configured subnet contains IP address {text}"
             raise UsageError(f"network {network.name}", cause, f"its subnet is {subnet or 'IPv4 only'}")
@@ -42,8 +46,10 @@ def check(network: Network, want: EndpointRequest) -> None:
 def check_endpoint(want: EndpointRequest) -> None:
     """Raise UsageError for values of *want* that no network can give."""
     for text in want.get("link_local") or ():
-        if not address("link-local-ip", text).is_link_local:
-            raise UsageError(f"--link-local-ip {text}", "is not a link-local address", "169.254.0.0/16 or fe80::/10")
+        if not address("link-local-ip", text, UnfitValueError).is_link_local:
+            raise UnfitValueError(
+                f"--link-local-ip {text}", "is not a link-local address", "169.254.0.0/16 or fe80::/10"
+            )
     if want.get("driver_options"):
         from tinybox.container.network import driver_options
 
@@ -70,7 +76,9 @@ def check_mac(text: str) -> None:
     if len(octets) != 6 or text.count(":") != 5:
         raise UsageError(f"--mac-address {text}", "is not a valid mac address", "write 02:42:ac:12:00:09")
     if octets[0] & 1 or not any(octets):
-        raise UsageError(f"--mac-address {text}", "is a group address, or all zeros", "02:... are free for local use")
+        raise UnfitValueError(
+            f"--mac-address {text}", "is a group address, or all zeros", "02:... are free for local use"
+        )
 
 
 def names(options: Options) -> dict[str, list[str]]:

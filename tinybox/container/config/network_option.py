@@ -6,7 +6,7 @@ import os
 
 from tinybox.container.config import option_values
 from tinybox.container.network import BRIDGE, DEFAULT, HOST, NONE
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError, UsageError
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
@@ -27,12 +27,14 @@ def mode(options: Options) -> str:
     alone = [word for word in names if word in (NONE, HOST) or word.startswith("container:")]
     if alone and len(names) > 1:
         cause = "cannot attach both user-defined and non-user-defined network-modes"
-        raise UsageError(f"--network {alone[0]}", f"conflicting options: {cause}", "give it alone")
+        raise UnfitValueError(f"--network {alone[0]}", f"conflicting options: {cause}", "give it alone")
     return alone[0] if alone else BRIDGE
 
 
 def requested(options: Options) -> list[str]:
     """Return the values of --network; without the option that of the variable TINYBOX_NETWORK, or else ``bridge``."""
+    if "" in (options.get("network") or ()):
+        raise UsageError("--network ''", "no name set for network", "none is a box without a network")
     return options.get("network") or [os.environ.get("TINYBOX_NETWORK") or BRIDGE]
 
 

@@ -6,11 +6,13 @@ from tinybox.container.config import network_option
 from tinybox.container.config.request import users
 from tinybox.container.network import BRIDGE
 from tinybox.container.records import spec
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError, UsageError
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from tinybox.container.config.options import Options
     from tinybox.container.config.request import Request
     from tinybox.container.network.addresses import EndpointRequest
@@ -75,7 +77,8 @@ def check(network: Network, want: EndpointRequest) -> None:
         ):
             if want.get(key):
                 cure = "tinybox network create NAME, and --network NAME"
-                raise UsageError(f"--{option}", f"{feature} is supported for user-defined networks only", cure)
+                error = UsageError if key == "aliases" else UnfitValueError
+                raise error(f"--{option}", f"{feature} is supported for user-defined networks only", cure)
     if any(want.get(key) for key in want.keys() - {"name"}):
         from tinybox.container.config import network_checks
 
@@ -91,11 +94,26 @@ def _refuse_endpoint_options(request: Request) -> None:
     if shared:
         refused |= {"dns": "", "dns_search": "", "dns_option": "", "add_host": "custom host-to-IP mapping"}
         refused |= {"publish": "port publishing", "publish_all": "port publishing", "expose": "port exposing"}
+    given = _endpoint_options(request.options)
     for key, feature in refused.items():
-        if request.options.get(key):
+        if given.get(key):
             option = key.replace("_", "-")
             cause = f"conflicting options: {feature or option} and the network mode {chosen}"
-            raise UsageError(f"--{option}", cause, "leave one of them out")
+            error = UsageError if key == "network_alias" else UnfitValueError
+            raise error(f"--{option}", cause, "leave one of them out")
+
+
+def _endpoint_options(options: Options) -> dict[str, Any]:
+    """Return *options* with those that the long form of --network gives; UsageError: a value cannot be read."""
+    for text in options.get("link") or ():
+        network_option.link(text)
+    if options.get("mac_address"):
+        from tinybox.container.config import network_checks
+
+        network_checks.check_mac(options["mac_address"])
+    want = network_option.fields(network_option.requested(options)[0])
+    long_form = _OF_FIRST | {"aliases": "network_alias", "links": "link"}
+    return {**options, **{long_form[key]: value for key, value in want.items() if key in long_form}}
 
 
 def _ports(request: Request) -> tuple[list[str], list[Port]]:
@@ -129,10 +147,10 @@ def _refuse_unreachable(request: Request, published: list[Port]) -> None:
     for port in published:
         option = f"--publish {published_ports.outside(port)}:{published_ports.inside(port)}"
         if port["hostIp"] == "::1":
-            raise UsageError(option, "the kernel lets no packet from ::1 leave for a box", "127.0.0.1 or [::]")
+            raise UnfitValueError(option, "the kernel lets no packet from ::1 leave for a box", "127.0.0.1 or [::]")
         if ":" in port["hostIp"] and not has_six:
             cure = "tinybox network create --ipv6 NAME, and --network NAME"
-            raise UsageError(option, "the box has no IPv6 address", cure)
+            raise UnfitValueError(option, "the box has no IPv6 address", cure)
 
 
 def _names(options: Options) -> dict[str, list[str]]:

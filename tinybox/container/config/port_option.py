@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def ports(texts: Sequence[str]) -> list[Port]:
     for text in texts:
         for port in parsed(text):
             if port["hostPort"] and any(collide(port, other) for other in found):
-                raise UsageError(f"--publish {text}", f"port {port['hostPort']} is published twice", "choose another")
+                raise UnfitValueError(
+                    f"--publish {text}", f"port {port['hostPort']} is published twice", "choose another"
+                )
             if port not in found:
                 found.append(port)
     return found

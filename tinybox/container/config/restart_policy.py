@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tinybox.container.records import spec
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError, UsageError
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
@@ -28,7 +28,8 @@ class Policy:
         self.text, self._annotations = text, annotations or {}
         self.name, _, most = text.partition(":")
         if self.name not in NAMES or (most and (self.name != "on-failure" or not is_whole(most))):
-            raise UsageError(f"--restart {text}", "is not a policy", "no, on-failure[:N], always or unless-stopped")
+            error = UnfitValueError if is_whole(most.removeprefix("-") or "0") else UsageError
+            raise error(f"--restart {text}", "is not a policy", "no, on-failure[:N], always or unless-stopped")
         self.most = int(most) if most else 0
         self.count = 0
         self._delay = FIRST / 2

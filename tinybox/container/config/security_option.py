@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError, UsageError
 from tinybox.text_values import truth
 
 TYPE_CHECKING = False
@@ -44,7 +44,8 @@ def _take(found: Security, text: str) -> None:
     if text == "no-new-privileges":
         mark, value = "=", "true"
     if not mark or key not in _KEYS:
-        raise UsageError(f"--security-opt {text}", "is unknown", _CURE)
+        error = UnfitValueError if mark else UsageError
+        raise error(f"--security-opt {text}", "is unknown", _CURE)
     if key == "seccomp":
         found.seccomp = value
     elif key == "apparmor":
@@ -52,11 +53,11 @@ def _take(found: Security, text: str) -> None:
     elif key == "no-new-privileges":
         said = truth(value)
         if said is None:
-            raise UsageError(f"--security-opt {text}", f"{value!r} is neither true nor false", _CURE)
+            raise UnfitValueError(f"--security-opt {text}", f"{value!r} is neither true nor false", _CURE)
         found.no_new_privileges = said
     elif key == "systempaths":
         if value != "unconfined":
-            raise UsageError(f"--security-opt {text}", "is unknown", "systempaths=unconfined")
+            raise UnfitValueError(f"--security-opt {text}", "is unknown", "systempaths=unconfined")
         found.open_paths = True
     elif value != "disable":
         _check_label(text, value)
@@ -73,6 +74,8 @@ def _check_label(text: str, value: str) -> None:
     from tinybox.isolation import labels
 
     if value.partition(":")[0] not in ("user", "role", "type", "level", "filetype", "nested"):
-        raise UsageError(f"--security-opt {text}", f"bad label option {value!r}", "label=disable or label=type:NAME")
+        raise UnfitValueError(
+            f"--security-opt {text}", f"bad label option {value!r}", "label=disable or label=type:NAME"
+        )
     if labels.has_selinux():
-        raise UsageError(f"--security-opt {text}", "tinybox sets no SELinux labels", "label=disable")
+        raise UnfitValueError(f"--security-opt {text}", "tinybox sets no SELinux labels", "label=disable")

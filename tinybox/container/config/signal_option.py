@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError
 from tinybox.linux.signals.names import signal_named
 
 
@@ -10,5 +10,5 @@ def signal_number(option: str, text: str) -> int:
     """Return the number of ``TERM``, ``SIGTERM``, ``15`` or ``RTMAX-3``; UsageError for any other text; signal(7)."""
     known = signal_named(text)
     if not known:
-        raise UsageError(f"--{option} {text}", "is not a signal", "kill -l lists them")
+        raise UnfitValueError(f"--{option} {text}", "is not a signal", "kill -l lists them")
     return known

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
-from tinybox.errors import TinyboxError, UnfitFileError, UsageError
+from tinybox.errors import TinyboxError, UnfitFileError, UnfitValueError
 from tinybox.isolation import merged
 from tinybox.linux.filesystem import files
 from tinybox.text_values import is_whole
@@ -39,7 +39,7 @@ def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
     users, groups = _tables(layers, ("/etc/passwd", 7), ("/etc/group", 4))
     row = _row(users, name or "0")
     if row is None and not is_whole(name) and name:
-        raise UsageError(f"--user {text}", f"no user {name} in the image's /etc/passwd")
+        raise UnfitValueError(f"--user {text}", f"no user {name} in the image's /etc/passwd")
     uid, gid, folder = (int(row[2]), int(row[3]), row[5]) if row else (_number("--user", text, name or "0"), 0, "/")
     if group_name:
         return _user(uid, _group("--user", text, group_name, groups)), folder
@@ -60,10 +60,10 @@ def owner(option: str, text: str, layers: Sequence[str]) -> tuple[int, int]:
     """
     name, _, group_name = text.partition(":")
     if not name:
-        raise UsageError(f"{option} {text}", "it has no user", "USER[:GROUP]")
+        raise UnfitValueError(f"{option} {text}", "it has no user", "USER[:GROUP]")
     row = None if is_whole(name) else _row(_table(layers, "/etc/passwd", 7), name)
     if row is None and not is_whole(name):
-        raise UsageError(f"{option} {text}", f"no user {name} in the image's /etc/passwd")
+        raise UnfitValueError(f"{option} {text}", f"no user {name} in the image's /etc/passwd")
     uid, gid = (int(row[2]), int(row[3])) if row else (_number(option, text, name),) * 2
     if group_name:
         groups = [] if is_whole(group_name) else _table(layers, "/etc/group", 4)
@@ -102,13 +102,13 @@ def has_numbers(layers: Sequence[str], uid: int, gid: int) -> tuple[bool, bool]:
 def _group(option: str, text: str, name: str, groups: list[list[str]]) -> int:
     row = _row(groups, name)
     if row is None and not is_whole(name):
-        raise UsageError(f"{option} {text}", f"no group {name} in the image's /etc/group")
+        raise UnfitValueError(f"{option} {text}", f"no group {name} in the image's /etc/group")
     return int(row[2]) if row else _number(option, text, name)
 
 
 def _number(option: str, text: str, digits: str) -> int:
     if int(digits) > MOST:
-        raise UsageError(f"{option} {text}", f"user and group numbers go from 0 to {MOST}")
+        raise UnfitValueError(f"{option} {text}", f"user and group numbers go from 0 to {MOST}")
     return int(digits)
 
 

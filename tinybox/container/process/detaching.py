@@ -13,7 +13,7 @@ import select
 import sys
 
 from tinybox.container.process import wait_loop
-from tinybox.errors import UsageError
+from tinybox.errors import AttachError
 from tinybox.linux import own_memory, process, user_namespaces
 from tinybox.linux.signals import signal
 
@@ -116,7 +116,7 @@ def _wait_for(owner: int, reading: int) -> int:
 
 
 def key_bytes(text: str) -> bytes:
-    """Return the bytes that keys such as ``ctrl-p,ctrl-q`` or ``a`` send; raise UsageError for any other text."""
+    """Return the bytes that keys such as ``ctrl-p,ctrl-q`` or ``a`` send; raise AttachError for any other text."""
     keys = b""
     for word in text.split(","):
         letter = word.removeprefix("ctrl-")
@@ -124,6 +124,6 @@ def key_bytes(text: str) -> bytes:
             keys += b"\x7f"
             continue
         if len(letter) != 1 or (word != letter and not 0x40 <= ord(letter.upper()) < 0x60):
-            raise UsageError(f"--detach-keys {text}", f"{word} is not a key", "write a letter, or ctrl- and a letter")
+            raise AttachError(f"--detach-keys {text}", f"{word} is not a key", "write a letter, or ctrl- and a letter")
         keys += bytes([ord(letter.upper()) - 0x40]) if word != letter else letter.encode()
     return keys

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.errors import HostError, StateError
+from tinybox.errors import HostError, StateError, UnfitValueError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class IdFile:
             cause = f"container ID file found, make sure the other container isn't running or delete {self.path}"
             raise StateError("--cidfile", cause) from error
         except OSError as error:
-            raise HostError(f"--cidfile {self.path}", f"cannot be made: {error.strerror}") from error
+            raise UnfitValueError(f"--cidfile {self.path}", f"cannot be made: {error.strerror}").after(error) from error
         return self
 
     def write(self, container: str) -> None:

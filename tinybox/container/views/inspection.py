@@ -140,14 +140,14 @@ def _config(listed: Listed, config: Spec) -> JsonObject:
         "Image": listed.image,
         "Volumes": {place: {} for place in asked.get("Volumes", [])} or None,
         "OnBuild": None,
-        "WorkingDir": process["cwd"],
+        "WorkingDir": asked.get("WorkingDir", ""),
         "Entrypoint": process["args"][:first] or None,
         "Labels": listed.labels,
-        "StopSignal": annotations.get(spec.STOP_SIGNAL, "SIGTERM"),
+        "StopSignal": asked.get("StopSignal", ""),
     }
     timeout = {"StopTimeout": int(annotations[spec.STOP_TIMEOUT])} if spec.STOP_TIMEOUT in annotations else {}
     known |= {**timeout, "ExposedPorts": {port: {} for port in sorted(opened)}, "Healthcheck": _check(annotations)}
-    return WhenSet(known, dict.fromkeys(("ExposedPorts", "StopTimeout", "Healthcheck")))
+    return WhenSet(known, dict.fromkeys(("ExposedPorts", "StopTimeout", "Healthcheck")) | {"StopSignal": ""})
 
 
 def _is_asked(line: str, asked: JsonObject) -> bool:

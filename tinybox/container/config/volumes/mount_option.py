@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.config.option_values import size
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError, UsageError
 from tinybox.text_values import truth
 
 TYPE_CHECKING = False
@@ -44,13 +44,16 @@ def volume(text: str) -> Mount:
     parts = text.split(":")
     source, destination, *rest = parts if len(parts) > 1 else ["", text]
     if len(rest) > 1 or not destination.startswith("/") or "" in parts:
-        raise UsageError(f"--volume {text}", "is not SRC:DST or SRC:DST:ro, with an absolute DST")
+        error = UsageError if "" in parts else UnfitValueError
+        raise error(f"--volume {text}", "is not SRC:DST or SRC:DST:ro, with an absolute DST")
     options = rest[0].split(",") if rest else []
     for group in _GROUPS:
         if sum(option in group for option in options) > 1:
-            raise UsageError(f"--volume {text}", f"invalid mode: {rest[0]}", f"only one of {', '.join(group)}")
+            raise UnfitValueError(f"--volume {text}", f"invalid mode: {rest[0]}", f"only one of {', '.join(group)}")
     if unknown := {option for option in options if not any(option in group for group in _GROUPS)}:
-        raise UsageError(f"--volume {text}", f"unknown option {', '.join(sorted(unknown))}", "ro or rw is usual")
+        raise UnfitValueError(f"--volume {text}", f"unknown option {', '.join(sorted(unknown))}", "ro or rw is usual")
+    if not is_path(source) and not set(_PROPAGATION).isdisjoint(options):
+        raise UnfitValueError(f"--volume {text}", "field BindOptions must not be specified", "it is for a bind mount")
     kept = [option for option in options if option not in _WITHOUT_EFFECT]
     return mount_of(f"--volume {text}", "", source, destination, kept)
 
@@ -60,7 +63,7 @@ def mount_of(option: str, kind: str, source: str, destination: str, options: lis
     if kind == "bind" or (is_path(source) and kind != "volume"):
         return _bind(os.path.abspath(source), destination, options)
     if source and not all(c.isalnum() or c in "_.-" for c in source):
-        raise UsageError(
+        raise UnfitValueError(
             option, f"{source!r} is no name of a volume", "use a-z, 0-9 and _ . - only; a path begins with /"
         )
     return {"destination": destination, "type": "volume", "source": source, "options": options}
@@ -125,7 +128,9 @@ def _check(option: str, found: Fields) -> None:
     if not found.get("target"):
         raise UsageError(option, "target is required", "add target=/DIR")
     if not found["target"].startswith("/"):
-        raise UsageError(option, f"invalid mount path: '{found['target']}' mount path must be absolute", "target=/DIR")
+        raise UnfitValueError(
+            option, f"invalid mount path: '{found['target']}' mount path must be absolute", "target=/DIR"
+        )
     for prefix in ("volume", "bind", "tmpfs", "image"):
         if kind != prefix and any(name.startswith(f"{prefix}-") for name in found):
             raise UsageError(option, f"cannot mix '{prefix}-*' options with mount type '{kind}'", f"type={prefix}")
@@ -138,7 +143,7 @@ def _check(option: str, found: Fields) -> None:
         raise UsageError(option, cause, "add bind-propagation=rprivate")
     if found.get("bind-propagation", "private") not in _PROPAGATION:
         cause = f"invalid propagation mode: {found['bind-propagation']}"
-        raise UsageError(option, cause, f"one of {', '.join(_PROPAGATION)}")
+        raise UnfitValueError(option, cause, f"one of {', '.join(_PROPAGATION)}")
 
 
 def mount(text: str) -> Mount:
@@ -146,13 +151,13 @@ def mount(text: str) -> Mount:
     fields, option = fields_of(text), f"--mount {text}"
     make = {"tmpfs": _tmpfs, "bind": _bound, "volume": _volume, "image": _image}.get(fields["type"])
     if make is None:
-        raise UsageError(option, f"mount type unknown: {fields['type']}", "bind, tmpfs, volume or image")
+        raise UnfitValueError(option, f"mount type unknown: {fields['type']}", "bind, tmpfs, volume or image")
     return make(option, fields, ["ro"] if fields.get("readonly") else [])
 
 
 def _tmpfs(option: str, fields: Fields, options: list[str]) -> Mount:
     if fields.get("source"):
-        raise UsageError(option, "field Source must not be specified", "a tmpfs is in memory: leave source= out")
+        raise UnfitValueError(option, "field Source must not be specified", "a tmpfs is in memory: leave source= out")
     if fields.get("tmpfs-size"):
         options.append(f"size={size('mount', fields['tmpfs-size'])}")
     if mode := fields.get("tmpfs-mode", ""):
@@ -165,11 +170,11 @@ def _tmpfs(option: str, fields: Fields, options: list[str]) -> Mount:
 def _bound(option: str, fields: Fields, options: list[str]) -> Mount:
     source = fields.get("source", "")
     if not source:
-        raise UsageError(option, "a bind mount needs a source", "add source=/DIR")
+        raise UnfitValueError(option, "a bind mount needs a source", "add source=/DIR")
     where = os.path.abspath(source)
     if not os.path.exists(where):
         cause = f'invalid mount config for type "bind": bind source path does not exist: {where}'
-        raise UsageError(option, cause, "make it first; -v makes a directory")
+        raise UnfitValueError(option, cause, "make it first; -v makes a directory")
     options += filter(None, [fields.get("bind-propagation", "")])
     options += _RECURSIVE[fields.get("bind-recursive", "enabled")]
     options += [_NOT_DEEP] * bool(fields.get("bind-nonrecursive"))
@@ -178,20 +183,20 @@ def _bound(option: str, fields: Fields, options: list[str]) -> Mount:
 
 def _volume(option: str, fields: Fields, options: list[str]) -> Mount:
     if (driver := fields.get("volume-driver") or "local") != "local":
-        raise UsageError(option, f'error looking up volume plugin {driver}: plugin "{driver}" not found', "local")
+        raise UnfitValueError(option, f'error looking up volume plugin {driver}: plugin "{driver}" not found', "local")
     options += ["nocopy"] * bool(fields.get("volume-nocopy"))
     if subpath := fields.get("volume-subpath"):
         if not fields.get("source"):
-            raise UsageError(option, "must not set Subpath when using anonymous volumes", "add source=NAME")
+            raise UnfitValueError(option, "must not set Subpath when using anonymous volumes", "add source=NAME")
         options += ["nocopy", f"subpath={_inside(option, subpath)}"]
     return mount_of(option, "volume", fields.get("source", ""), fields["target"], options)
 
 
 def _image(option: str, fields: Fields, _: list[str]) -> Mount:
     if not fields.get("source"):
-        raise UsageError(option, "field Source must not be empty", "source=IMAGE")
+        raise UnfitValueError(option, "field Source must not be empty", "source=IMAGE")
     if fields.get("image-subpath"):
-        raise UsageError(option, "tinybox mounts only a whole image", "leave image-subpath= out")
+        raise UnfitValueError(option, "tinybox mounts only a whole image", "leave image-subpath= out")
     return {"destination": fields["target"], "type": "image", "source": fields["source"], "options": []}
 
 
@@ -199,7 +204,7 @@ def _inside(option: str, path: str) -> str:
     """Return *path* in its normal form; UsageError if it is absolute, or leads out by ``..``."""
     normal = os.path.normpath(path)
     if normal.startswith(("/", "..")):
-        raise UsageError(option, "subpath must be a relative path within the volume", "without a leading / or ..")
+        raise UnfitValueError(option, "subpath must be a relative path within the volume", "without a leading / or ..")
     return normal
 
 
@@ -207,7 +212,7 @@ def tmpfs(text: str) -> Mount:
     """Return ``DST[:OPTIONS]`` as a tmpfs mount with docker's defaults; see tmpfs(5)."""
     destination, _, options = text.partition(":")
     if not destination.startswith("/"):
-        raise UsageError(f"--tmpfs {text}", "is not an absolute path")
+        raise UnfitValueError(f"--tmpfs {text}", "is not an absolute path")
     return {
         "destination": destination,
         "type": "tmpfs",

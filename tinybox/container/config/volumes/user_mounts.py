@@ -6,7 +6,7 @@ import os
 
 from tinybox.container.config.volumes import mount_option
 from tinybox.container.records import spec
-from tinybox.errors import UsageError
+from tinybox.errors import UnfitValueError, UsageError
 from tinybox.isolation import overlay
 from tinybox.linux.filesystem import overlay_marks
 
@@ -25,7 +25,7 @@ def mounts(request: Request) -> list[Mount]:
     """Return these mounts in the order to make them; UsageError: two are at the same place."""
     options = request.options
     if (driver := options.get("volume_driver") or "local") != "local":
-        raise UsageError(f"--volume-driver {driver}", f'plugin "{driver}" not found', "local")
+        raise UnfitValueError(f"--volume-driver {driver}", f'plugin "{driver}" not found', "local")
     requested = [mount_option.volume(text) for text in options.get("volume") or ()]
     requested += [mount_option.mount(text) for text in options.get("mount") or ()]
     requested += [mount_option.tmpfs(text) for text in options.get("tmpfs") or ()]
@@ -64,10 +64,12 @@ def _mount_image(request: Request, entry: Mount) -> None:
         return
     if overlay_marks.refused:
         cause = "it has several layers, and the file system of the store refuses overlays"
-        raise UsageError(f"--mount type=image,source={entry['source']}", cause, "put the store on ext4, xfs or btrfs")
+        raise UnfitValueError(
+            f"--mount type=image,source={entry['source']}", cause, "put the store on ext4, xfs or btrfs"
+        )
     if request.modes["userns"] != "host":
         cause = "root of a user namespace cannot open the layers of an image"
-        raise UsageError(f"--mount type=image,source={entry['source']}", cause, "--userns host")
+        raise UnfitValueError(f"--mount type=image,source={entry['source']}", cause, "--userns host")
     lower = ":".join(overlay.escape(layer) for layer in reversed(layers))
     entry |= {"type": "overlay", "source": "overlay", "options": ["ro", f"lowerdir={lower}"]}
 
@@ -85,9 +87,9 @@ def _of_others(request: Request) -> dict[str, Mount]:
     for text in request.options.get("volumes_from") or ():
         name, colon, mode = text.partition(":")
         if not name:
-            raise UsageError(f"--volumes-from {text!r}", "names no container", "CONTAINER or CONTAINER:ro")
+            raise UnfitValueError(f"--volumes-from {text!r}", "names no container", "CONTAINER or CONTAINER:ro")
         if colon and mode not in ("ro", "rw"):
-            raise UsageError(f"--volumes-from {text}", f"invalid mode: {mode}", "ro or rw")
+            raise UnfitValueError(f"--volumes-from {text}", f"invalid mode: {mode}", "ro or rw")
         for entry in request.find_mounts(name):
             if mode == "ro" and "ro" not in entry["options"]:  # rw does not make a read-only mount writable
                 entry["options"].append("ro")
