@@ -147,16 +147,23 @@ def option_groups(context: click.Context) -> Iterator[tuple[str, list[tuple[str,
     records = {param.name: param.get_help_record(context) for param in listed}
     if isinstance(command, RunCommand):
         for group, title in GROUPS.items():
-            rows = [records[option.key] for option in OPTIONS if option.group == group]
+            rows = [records.get(option.key) for option in OPTIONS if option.group == group]
             yield title, [row for row in rows if row]
     else:
         yield "Options", [record for record in records.values() if record]
 
 
+def listed(words: list[str]) -> str:
+    """Return *words*, of which there are at least two, as an English list."""
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
 def options(context: click.Context) -> str:
     """Return the options as the help prints them; for commands with the options of `run`, a link to these."""
     if isinstance(context.command, RunCommand) and context.info_name != "run":
-        return "The options are those of [run](#tinybox-run)."
+        known = {param.name for param in context.command.params}
+        missing = [f"`--{option.name}`" for option in OPTIONS if option.key not in known]
+        return f"The options are those of [run](#tinybox-run){f', without {listed(missing)}' if missing else ''}."
     formatter = click.HelpFormatter(width=WIDTH)
     for title, rows in option_groups(context):
         if rows:

@@ -38,6 +38,7 @@ PATH = re.compile(r'"(/[^"]*)"')
 UNKNOWN = (
     "/.dockerenv",
     "/extended",
+    "/restart",
     "/volumes",
     "/networks",
     "/build-cache",

@@ -170,7 +170,8 @@ def _keep_for_restart(container: Container) -> None:
 
     Without the file RUN/ID/restart nothing is loaded for this question.
     """
-    if os.path.lexists(os.path.join(container.paths.run_directory(container.id), state.RESTART)):
+    mark = os.path.join(container.paths.run_directory(container.id), state.RESTART)
+    if container.annotations.get(spec.REMOVE) and os.path.lexists(mark):
         from tinybox.container.records import restart_mark
 
         container.stays = restart_mark.is_held(container.paths, container.id)
