@@ -59,7 +59,7 @@ def test_attach_keeps_the_errors_of_tinybox(tinybox: Command) -> None:
     """Without the program's stderr the errors of tinybox itself are printed; a wrong word is named."""
     one_line(tinybox("run", "--rm", *ALONE, "-a", "stdout", "busybox", "nosuch"), 127, "nosuch")
     one_line(tinybox("run", "-a", "stdoot", *BOTH), 125, "--attach stdoot: is no stream (stdin, stdout, stderr)")
-    one_line(tinybox("run", "-d", "-a", "stdout", *BOTH), 125, "--attach: conflicts with --detach")
+    one_line(tinybox("run", "-d", "-a", "stdout", *BOTH), 1, "--attach: conflicts with --detach")
     one_line(tinybox("run", "-i", "-a", "stdin", *BOTH), 125, "--attach stdin: shows no output")
 
 

@@ -138,7 +138,7 @@ def test_inspect_shows_where_they_are_from(tinybox: Command, data: str) -> None:
 
     def told(known: dict[str, list[dict[str, str]]]) -> set[tuple[str, ...]]:
         keys = ("Type", "Name", "Source", "Destination")
-        return {tuple(mount[key] for key in keys) for mount in known["Mounts"] if mount["Type"] != "tmpfs"}
+        return {tuple(mount.get(key, "") for key in keys) for mount in known["Mounts"] if mount["Type"] != "tmpfs"}
 
     assert told(mine) == told(other)
     assert len(told(mine)) == 4
