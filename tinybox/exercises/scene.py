@@ -158,7 +158,7 @@ class Scene:
     def namespaces(self, name: str, *, own: bool = True) -> dict[str, str]:
         """Return the namespaces of a running box by their names in /proc/PID/ns, such as ``uts:[4026531838]``."""
         pid = self.running(name, own=own).state["pid"]
-        return {kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("mnt", "pid", "net", "uts", "ipc")}
+        return {kind: proc.link(f"/proc/{pid}/ns/{kind}") for kind in ("mnt", "pid", "net", "uts", "ipc")}
 
     # Identity: a process is the same one if it has the same pid and began at the same tick.
 

@@ -107,9 +107,14 @@ class Box(Guest):
         """End all processes of the box and remove it; its guests first, because the lab is their parent."""
         for guest in self.guests:
             guest.end()
-        lifecycle.stop(self.container, self.ending or wait_loop.Ending(128 + signal.SIGKILL))
-        lifecycle.close(self.container)
-        self.close()
+        try:
+            lifecycle.stop(self.container, self.ending or wait_loop.Ending(128 + signal.SIGKILL))
+        except BaseException as error:
+            lifecycle.abandon(self.container, error)
+            raise
+        finally:
+            lifecycle.close(self.container)
+            self.close()
 
 
 def _split_command(command: tuple[Any, ...]) -> tuple[list[str], Any]:

@@ -10,6 +10,16 @@ import os
 
 from tinybox.linux.filesystem import own_files
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+# The errors for a file of a process that has ended, or that this user may not read.
+GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
+
 _open = os.open  # --explain replaces os.open later, and shall not report these opens
 
 
@@ -58,6 +68,24 @@ def text(path: str) -> str:
         raise ProcessLookupError(errno.ESRCH, "the process has ended", path) from error
 
 
+def link(path: str) -> str:
+    """Return the target of a link such as /proc/PID/exe or /proc/PID/ns/pid; errors as for `of_living`; proc(5)."""
+    return of_living(os.readlink, path)
+
+
+def of_living(call: Callable[[str], T], path: str) -> T:
+    """Return *call* of the link *path* of /proc/PID, where *call* follows or reads it; see proc(5).
+
+    ProcessLookupError or FileNotFoundError: the process has ended. PermissionError: this user may not do it. For a
+    process that ends during the call the kernel reports EACCES, too, so a refusal counts only if a second call gets it:
+    see proc_ns_get_link() in the kernel's fs/proc/namespaces.c.
+    """
+    try:
+        return call(path)
+    except PermissionError:
+        return call(path)
+
+
 def unescape(field: str) -> str:
     r"""Return *field* of mountinfo with escapes such as ``\\040`` decoded; see proc_pid_mountinfo(5)."""
     if "\\" not in field:
@@ -80,7 +108,7 @@ def stat_of(pid: int) -> Stat | None:
     """Return the fields of /proc/PID/stat of process *pid*; None if it has ended; see proc_pid_stat(5)."""
     try:
         return stat(text(f"/proc/{pid}/stat"))
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
+    except GONE:
         return None
 
 

@@ -224,7 +224,7 @@ def parent(pid: int) -> int:
 
 def namespace(pid: int, kind: str) -> str:
     """Return the namespace of this kind that process *pid* is in, as ``mnt:[4026531840]``; see namespaces(7)."""
-    return os.readlink(f"/proc/{pid}/ns/{kind}")
+    return proc.link(f"/proc/{pid}/ns/{kind}")
 
 
 def mounts(pid: int) -> list[proc.Mount]:

@@ -11,6 +11,7 @@ import pytest
 
 from tinybox.container.checkpoints import criu
 from tinybox.errors import TinyboxError
+from tinybox.isolation.cgroups.group import Cgroup
 from tinybox.lab import card, course
 from tinybox.lab.bench import Bench
 from tinybox.lab.card import WIDTH
@@ -170,6 +171,19 @@ def test_the_box_of_a_lab_ends_with_it() -> None:
             raise TinyboxError("a lab", "breaks off")
 
     assert both(check).lab.broken
+
+
+def test_a_failure_at_the_end_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the end of a box fails, the lab is broken, and the box is ended all the same; the fixture looks for traces."""
+
+    def fail(_: Cgroup) -> None:
+        raise TinyboxError("a group", "cannot be removed")
+
+    def check(bench: Bench, *, feature: bool) -> None:
+        with monkeypatch.context() as patch, bench.box("sleep", "60"):
+            patch.setattr(Cgroup, "end", fail)
+
+    assert "cannot be removed" in both(check).lab.reason
 
 
 def test_a_failure_in_the_box_is_reported() -> None:

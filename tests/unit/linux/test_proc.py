@@ -34,6 +34,32 @@ def test_mountinfo_of_this_machine_has_a_root() -> None:
         assert any(mount.point == "/" for mount in proc.mountinfo(file.read()))
 
 
+def test_a_process_that_ends_during_a_call_is_no_refusal() -> None:
+    """The kernel reports EACCES for a link that was found before the end of its process; a second call finds none."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        path = f"/proc/{process.pid}/ns/pid"
+        found = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+        process.kill()
+    with pytest.raises(PermissionError):
+        os.readlink("", dir_fd=found)
+    calls = list[str]()
+
+    def read(path: str) -> str:
+        calls.append(path)
+        return os.readlink("", dir_fd=found) if len(calls) == 1 else os.readlink(path)
+
+    with pytest.raises(FileNotFoundError):
+        proc.of_living(read, path)
+    assert calls == [path, path]
+    os.close(found)
+
+
+def test_a_link_of_a_living_process() -> None:
+    """It is read, and followed."""
+    path = f"/proc/{os.getpid()}/ns/pid"
+    assert proc.link(path) == f"pid:[{proc.of_living(os.stat, path).st_ino}]"
+
+
 LEADER_ENDS = """
 import ctypes, os, threading
 threading.Thread(target=os.read, args=(0, 1)).start()

@@ -67,7 +67,7 @@ def same_namespace(pid: int, kind: str) -> bool:
 
 def inode(path: str) -> int:
     """Return the inode number of the file *path*."""
-    return os.stat(path).st_ino
+    return proc.of_living(os.stat, path).st_ino
 
 
 def mounts(pid: int) -> list[LivingMount]:

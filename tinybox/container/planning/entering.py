@@ -14,7 +14,7 @@ from tinybox.container.planning import cgroups, joining, labels, program, stream
 from tinybox.container.process import child, spawn
 from tinybox.container.process.plan import Plan, Step
 from tinybox.isolation import entered_root, idmap, namespaces
-from tinybox.linux import process
+from tinybox.linux import proc, process
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -119,8 +119,9 @@ def has_own_clocks(pid: int) -> bool:
     If *pid* has ended, the process that is to join it will find that out; see time_namespaces(7).
     """
     try:
-        return not os.path.samestat(os.stat(namespaces.path(pid, "time")), os.stat("/proc/self/ns/time"))
-    except FileNotFoundError:  # a kernel without time namespaces
+        its = proc.of_living(os.stat, namespaces.path(pid, "time"))
+        return not os.path.samestat(its, os.stat("/proc/self/ns/time"))
+    except (FileNotFoundError, ProcessLookupError):  # or a kernel without time namespaces
         return False
 
 

@@ -81,18 +81,22 @@ class Quiet:
 def kill(handles: Handles) -> None:
     """Kill the child, if it has not ended, and wait for it; see pidfd_send_signal(2) and waitid(2).
 
-    In a frozen control group of version 1, SIGKILL has no effect: so a child that does not end is taken out of it.
+    In a frozen control group of version 1, SIGKILL has no effect: so a child that does not end is taken out of it. It
+    may also be late for another reason: it has many processes, or the machine is busy.
     """
     if handles.pidfd < 0:
         return
     try:
         signal.pidfd_send_signal(handles.pidfd, signal.SIGKILL)
-        if not waiting.readable(handles.pidfd, MOMENT):
-            from tinybox.isolation.cgroups import frozen, hierarchies
+    except ProcessLookupError:  # it was reaped
+        return
+    while not waiting.readable(handles.pidfd, MOMENT):
+        from tinybox.isolation.cgroups import frozen, hierarchies
 
-            frozen.take_out(handles.pid, hierarchies.hierarchies())
+        frozen.take_out(handles.pid, hierarchies.hierarchies())
+    try:
         os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
-    except (ProcessLookupError, ChildProcessError):
+    except ChildProcessError:
         return
 
 

@@ -85,7 +85,7 @@ class Owner:
         try:
             lines = proc.text(self._status).splitlines() if self._status else []
             changed = os.stat(self._run).st_mtime_ns
-        except stopped.GONE:
+        except proc.GONE:
             return "", 0
         return "".join(line for line in lines if line.startswith("voluntary_ctxt_switches")), changed
 

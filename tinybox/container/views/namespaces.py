@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import HostError, StateError
+from tinybox.linux import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def inode(process: str, kind: str) -> int:
     process has ended.
     """
     try:
-        return int(os.readlink(f"/proc/{process}/ns/{kind}").partition("[")[2].rstrip("]"))
+        return int(proc.link(f"/proc/{process}/ns/{kind}").partition("[")[2].rstrip("]"))
     except FileNotFoundError:
         if os.path.exists(f"/proc/{process}"):
             return 0

@@ -11,6 +11,7 @@ import time
 
 from tinybox.errors import StateError
 from tinybox.isolation.cgroups import files, stats
+from tinybox.linux import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,9 +108,9 @@ def network(pid: int) -> tuple[int | None, int | None]:
     (None, None) if the container shares the host's network: the devices are the host's then. See proc_pid_net(5).
     """
     try:
-        if os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+        if proc.link(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net"):
             return None, None
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return None, None
     rows = [line.partition(":")[::2] for line in _read(f"/proc/{pid}/net/dev").splitlines() if ":" in line]
     counts = [words.split() for device, words in rows if device.strip() != "lo"]

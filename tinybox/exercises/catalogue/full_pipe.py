@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybox.exercises import course
 from tinybox.lab import look
+from tinybox.linux import proc
 
 if TYPE_CHECKING:
     import random
@@ -46,8 +47,8 @@ def prepare(scene: Scene) -> None:
 def writer(scene: Scene, name: str) -> int:
     """Return the process of the box that writes to a pipe of the box and waits for no child; 0 if there is none."""
     pids = list(scene.processes(name))
-    read = {os.readlink(f"/proc/{pid}/fd/0") for pid in pids}
-    writing = [pid for pid in pids if (out := os.readlink(f"/proc/{pid}/fd/1")).startswith("pipe:") and out in read]
+    read = {proc.link(f"/proc/{pid}/fd/0") for pid in pids}
+    writing = [pid for pid in pids if (out := proc.link(f"/proc/{pid}/fd/1")).startswith("pipe:") and out in read]
     return next((pid for pid in writing if not look.children(pid)), 0)
 
 

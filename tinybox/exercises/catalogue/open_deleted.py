@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybox.exercises import course
 from tinybox.lab import look
+from tinybox.linux import proc
 
 if TYPE_CHECKING:
     import random
@@ -44,7 +45,7 @@ def holders(scene: Scene) -> dict[str, str]:
     links: dict[str, str] = {}
     for pid in scene.processes(scene.numbers["box"]):
         folder = f"/proc/{pid}/fd"
-        shown = {f"{folder}/{fd}": os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)}
+        shown = {f"{folder}/{fd}": proc.link(f"{folder}/{fd}") for fd in os.listdir(folder)}
         links |= {path: target for path, target in shown.items() if target.endswith("/notes (deleted)")}
     return links
 

@@ -6,11 +6,11 @@ So two boxes have a process 4 each, and on the host both have other numbers. `NS
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from tinybox.exercises import course
 from tinybox.lab import look
+from tinybox.linux import proc
 
 if TYPE_CHECKING:
     import random
@@ -55,7 +55,7 @@ def check(scene: Scene, answer: str) -> None:
 def pid_namespace(pid: str) -> str:
     """Return the pid namespace of a process; that of a process which this user may not look into cannot be read."""
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
+        return proc.link(f"/proc/{pid}/ns/pid")
     except PermissionError:
         return "not readable for you"
 

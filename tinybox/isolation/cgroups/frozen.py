@@ -8,10 +8,10 @@ may use the other one.
 from __future__ import annotations
 
 import errno
-import os
 
 from tinybox.errors import StateError
 from tinybox.isolation.cgroups import files
+from tinybox.linux import proc
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
@@ -70,38 +70,42 @@ def thaw(name: str, where: Hierarchies, deadline: float) -> None:
 
 
 def take_out(pid: int, where: Hierarchies) -> None:
-    """Move the process *pid* out of its frozen group of version 1, so that SIGKILL ends it; it may have ended.
+    """Move the process *pid* out of its group of version 1 if that is frozen, so that SIGKILL ends it.
 
     If it is the first process of a pid namespace, the others are moved, too: it ends after them, pid_namespaces(7).
     """
     if "freezer" not in where.v1:
         return
-    home, own = f"{where.v1['freezer']}{_place(pid)}", _pid_namespace(pid)
-    alike = [other for other in files.processes(home) if own and _pid_namespace(other) == own] if _is_first(pid) else []
-    for number in (pid, *alike):
+    from tinybox.isolation import pid_members  # late: nearly all processes end at once
+
+    root = where.v1["freezer"]
+    for number in {pid, *(pid_members.members(pid) if _is_first(pid) else ())}:
+        if files.read(f"{root}{_place(number)}/freezer.state") not in ("FREEZING\n", "FROZEN\n"):
+            continue
         try:
-            files.write(f"{where.v1['freezer']}/cgroup.procs", str(number))
-        except ProcessLookupError:
+            files.write(f"{root}/cgroup.procs", str(number))
+        except ProcessLookupError:  # it has just ended
             continue
 
 
 def _place(pid: int) -> str:
-    """Return the path of the group of version 1 in which *pid* may be frozen, as ``/a/b``; see cgroups(7)."""
-    rows = [line.split(":", 2) for line in (files.read(f"/proc/{pid}/cgroup") or "").splitlines()]
+    """Return the path of the group of version 1 in which *pid* may be frozen, as ``/a/b``; see cgroups(7).
+
+    For a process that is ending the kernel shows the root group, ``/``, which cannot be frozen; "" if it has ended.
+    """
+    try:
+        rows = [line.split(":", 2) for line in proc.text(f"/proc/{pid}/cgroup").splitlines()]
+    except proc.GONE:
+        return ""
     return next((path for _, controllers, path in rows if "freezer" in controllers.split(",")), "")
 
 
 def _is_first(pid: int) -> bool:
     """Return whether *pid* is the first process of a pid namespace; see NSpid in proc_pid_status(5)."""
-    lines = (files.read(f"/proc/{pid}/status") or "").splitlines()
-    return any(line.startswith("NSpid:") and line.split()[-1] == "1" for line in lines)
-
-
-def _pid_namespace(pid: int) -> str:
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
-    except FileNotFoundError:
-        return ""
+        return proc.status(proc.text(f"/proc/{pid}/status")).get("NSpid", "").split()[-1:] == ["1"]
+    except proc.GONE:  # it has just ended
+        return False
 
 
 def _freezers(where: Hierarchies) -> list[tuple[str, str, tuple[str, ...]]]:

@@ -14,9 +14,6 @@ from contextlib import suppress
 from tinybox.linux import proc
 from tinybox.linux.signals import signal
 
-GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
-
-
 FRESH = 0.2  # seconds for which one look at all processes serves all threads of this process
 _last: list[tuple[float, list[proc.Stat]]] = []  # the look before: when it began, and what it found
 _looking: set[int] = set()  # the pid of this process, while one of its threads reads /proc
@@ -46,9 +43,9 @@ def everybody() -> list[proc.Stat]:
 
 def holds(pid: int, lock: os.stat_result) -> bool:
     """Return whether process *pid* holds a flock(2) lock on the file *lock*; see "lock" in proc_pid_fdinfo(5)."""
-    with suppress(*GONE):
+    with suppress(*proc.GONE):
         for fd in os.listdir(f"/proc/{pid}/fd"):
-            with suppress(*GONE):
+            with suppress(*proc.GONE):
                 if os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), lock):
                     with open(f"/proc/{pid}/fdinfo/{fd}", encoding="utf-8") as file:
                         if "FLOCK" in file.read():
@@ -60,7 +57,7 @@ def namespace(pid: int) -> str:
     """Return the pid namespace of process *pid*, as ``pid:[4026531836]``; "" if it was reaped; see namespaces(7)."""
     try:
         return os.readlink(f"/proc/{pid}/ns/pid")
-    except GONE:
+    except proc.GONE:
         return ""
 
 
@@ -75,14 +72,14 @@ def wake(pid: int, states: str = "T", lock: os.stat_result | None = None, number
         return False
     try:
         pidfd = os.pidfd_open(pid)
-    except GONE:
+    except proc.GONE:
         return False
     try:
         found = proc.stat_of(pid)
         if found is None or found.state not in states or (lock is not None and not holds(pid, lock)):
             return False
         signal.pidfd_send_signal(pidfd, number)
-    except GONE:
+    except proc.GONE:
         return False
     finally:
         os.close(pidfd)
@@ -116,7 +113,7 @@ def wake_takers(lock: os.stat_result, pids: list[int]) -> None:
     for pid in pids:
         try:
             text = proc.text(f"/proc/{pid}/task/{pid}/children")
-        except (*GONE, NotADirectoryError):
+        except (*proc.GONE, NotADirectoryError):
             break
         if not holds(pid, lock):
             break

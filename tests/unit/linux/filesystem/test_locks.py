@@ -24,6 +24,7 @@ from tinybox.linux.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
 
 def test_who_holds_a_file_for_himself_is_seen(tmp_path: Path) -> None:
@@ -63,32 +64,38 @@ def open_directory(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def test_a_directory_is_made_again_until_it_is_locked(tmp_path: Path) -> None:
+def sweep(path: Path) -> bool:
+    """Remove a directory that is not locked, as a sweep of another command does; return whether that was done."""
+    with open_directory(path) as fd:
+        if not locks.share(fd):
+            return False
+        path.rmdir()
+        return True
+
+
+@pytest.mark.parametrize(("module", "call"), [(os, "mkdir"), (locks, "lock_file")], ids=["before open", "before flock"])
+def test_a_directory_is_made_again_until_it_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, call: str
+) -> None:
     """A sweep removes each directory that is not locked. What make_locked() returns is locked and has its name."""
-    done, swept = threading.Event(), []
+    path, swept = tmp_path / "made", list[bool]()
+    real = getattr(module, call)
 
-    def sweep() -> None:
-        while not done.is_set():
-            for path in tmp_path.iterdir():
-                with contextlib.suppress(FileNotFoundError), open_directory(path) as fd:
-                    if locks.share(fd):
-                        path.rmdir()
-                        swept.append(path)
+    def disturbed(*arguments: object) -> None:
+        if module is os:
+            real(*arguments)
+        if len(swept) < 3:
+            swept.append(sweep(path))
+        if module is locks:
+            real(*arguments)
 
-    thread = threading.Thread(target=sweep)
-    thread.start()
-    try:
-        for number in range(500):
-            path = tmp_path / str(number)
-            fd = locks.make_locked(str(path))
-            (path / "kept").mkdir()
-            (path / "kept").rmdir()
-            path.rmdir()
-            os.close(fd)
-    finally:
-        done.set()
-        thread.join()
-    assert swept  # the control: the sweep has met directories without a lock
+    monkeypatch.setattr(module, call, disturbed)
+    fd = locks.make_locked(str(path))
+    assert swept == [True] * 3  # the control: the sweep has met directories without a lock
+    assert os.path.samestat(os.fstat(fd), path.stat())
+    assert not sweep(path)
+    os.close(fd)
+    assert sweep(path)
 
 
 def test_a_thread_enters_a_lock_that_it_holds(tmp_path: Path) -> None:
