@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.boxes import PATIENCE
 from tests.support.student import Student, student
 from tinybox.linux.waiting import until
 
@@ -27,10 +28,10 @@ def plain(student: Student) -> Iterator[subprocess.Popen[str]]:
     """Give the process of a plain `run` whose box runs."""
     with student.start(*PLAIN) as process:
         is_up = lambda: student("inspect", "-f", "{{.State.Running}}", "plain").stdout.strip() == "true"  # noqa: E731
-        assert until(is_up, time.monotonic() + 30, 0.05)
+        assert until(is_up, time.monotonic() + PATIENCE, 0.05)
         yield process
         process.kill()
-    assert until(lambda: not student.processes(), time.monotonic() + 10, 0.01)
+    assert until(lambda: not student.processes(), time.monotonic() + PATIENCE, 0.01)
 
 
 def program_of(student: Student, name: str) -> str:

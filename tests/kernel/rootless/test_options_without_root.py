@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.support.boxes import one_line
+from tests.support.boxes import PATIENCE, one_line
 from tests.support.student import Student, student
 from tinybox.linux.waiting import until
 
@@ -72,7 +72,7 @@ def test_a_restart_policy_and_a_health_check_work(student: Student) -> None:
     assert json.loads(student.says("inspect", "fails"))[0]["RestartCount"] == 2
     check = ("--health-cmd", "true", "--health-interval", "100ms")
     student.says("run", "-d", "--name", "well", *check, "busybox", "sleep", "1000")
-    assert until(lambda: health(student, "well") == "healthy", time.monotonic() + 10, 0.05)
+    assert until(lambda: health(student, "well") == "healthy", time.monotonic() + PATIENCE, 0.05)
     student.says("rm", "-f", "fails", "well")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import one_line
+from tests.support.boxes import PATIENCE, one_line
 from tests.support.student import COUNT, FIRST, ID, NAME, Student, student
 from tinybox.isolation import allotment
 from tinybox.linux.waiting import until
@@ -305,7 +305,7 @@ def test_a_command_killed_at_any_moment_leaves_nothing(student: Student, store: 
     seen = run(student, "auto", "busybox", "sh", "-c", look)
     whole = student.says("run", "--rm", "busybox", "sh", "-c", "ls /bin | wc -l")
     assert seen.split() == ["0", "1", "1024", "0", whole]
-    assert until(lambda: not student.processes(), time.monotonic() + 10, 0.01)
+    assert until(lambda: not student.processes(), time.monotonic() + PATIENCE, 0.01)
     found = {row["fact"]: row for row in json.loads(student.says("doctor", "--json"))}
     assert found["leftovers"]["found"] == "none"
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import one_line
+from tests.support.boxes import PATIENCE, one_line
 from tests.support.disks import on_overlay
 from tests.support.student import Student, made, student
 from tinybox.linux.waiting import until
@@ -75,7 +75,7 @@ def servers() -> list[int]:
 
 def is_quiet(user: Student) -> bool:
     """Wait until no process of the user is left."""
-    return bool(until(lambda: not user.processes() and not servers(), time.monotonic() + 10, 0.01))
+    return bool(until(lambda: not user.processes() and not servers(), time.monotonic() + PATIENCE, 0.01))
 
 
 def test_the_first_command_says_it_once(refused: Student, student: Student) -> None:
@@ -127,7 +127,7 @@ def test_copied_layers_are_said_once(copied: Student) -> None:
 def walk(user: Student) -> None:
     """Exec, cp both ways, export, ps -s and rm, with a box that runs and that has ended."""
     user.says("run", "-d", "--name", "box", "busybox", "sh", "-c", "echo in > /in; chown 7:9 /in; exec sleep 1000")
-    until(lambda: user("exec", "box", "test", "-O", "/in").returncode != 2, time.monotonic() + 10, 0.01)
+    until(lambda: user("exec", "box", "test", "-O", "/in").returncode != 2, time.monotonic() + PATIENCE, 0.01)
     source, target = user.home / "source", user.home / "target"
     source.write_text("from outside")
     for state in ("running", "ended"):
@@ -168,7 +168,9 @@ def survives(user: Student, count: int) -> None:
     """Kill the monitor of a box, of which *count* processes of fuse-overlayfs serve the root."""
 
     def shows(lines: str) -> bool:
-        return bool(until(lambda: user("exec", "box", "cat", "/file").stdout == lines, time.monotonic() + 10, 0.1))
+        return bool(
+            until(lambda: user("exec", "box", "cat", "/file").stdout == lines, time.monotonic() + PATIENCE, 0.1)
+        )
 
     user.says("run", "-d", "--name", "box", "busybox", "sh", "-c", "echo more >> /file; exec sleep 1000")
     assert shows("more\n")
@@ -241,7 +243,7 @@ def test_a_box_hides_no_change_by_marks(refused: Student, copied: Student) -> No
             "echo 1 > /bin/.wh.ls; mkdir /added; echo 1 > /added/file; echo 1 > /etc/new; echo hidden; exec sleep 1000"
         )
         user.says("run", "-d", "--name", "box", "busybox", "sh", "-c", words)
-        until(lambda: "hidden" in user("logs", "box").stdout, time.monotonic() + 10, 0.1)  # noqa: B023  called at once
+        until(lambda: "hidden" in user("logs", "box").stdout, time.monotonic() + PATIENCE, 0.1)  # noqa: B023  called at once
         pid = user.says("inspect", "--format", "{{.State.Pid}}", "box")
         for place in ("etc", "added"):
             user("unshare", sys.executable, "-c", SET, f"/proc/{pid}/root/{place}", *MARKS)

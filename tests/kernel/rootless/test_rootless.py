@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import one_line
+from tests.support.boxes import PATIENCE, one_line
 from tests.support.student import COUNT, FIRST, ID, Student, student
 from tinybox.linux.waiting import until
 
@@ -36,7 +36,7 @@ def box(student: Student) -> Iterator[str]:
 
 def is_quiet(student: Student) -> bool:
     """Wait until no process of the user is left."""
-    return bool(until(lambda: not student.processes(), time.monotonic() + 10, 0.01))
+    return bool(until(lambda: not student.processes(), time.monotonic() + PATIENCE, 0.01))
 
 
 def test_root_of_a_box_is_the_user_outside(student: Student, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_walk_through_the_verbs(student: Student, tmp_path: Path) -> None:
     """Run in the background, exec, logs, top, cp, diff, commit, inspect, stats, volumes, stop, start and rm."""
     make = "echo said; echo one > /file; chown 5:5 /file; rm /bin/false; sleep 1000"
     student.says("run", "-d", "--name", "walk", "-v", "kept:/kept", "-t", "busybox", "sh", "-c", make)
-    until(lambda: "said" in student("logs", "walk").stdout, time.monotonic() + 10, 0.01)
+    until(lambda: "said" in student("logs", "walk").stdout, time.monotonic() + PATIENCE, 0.01)
     assert student.says("ps", "--format", "{{.Names}} {{.State}}") == "walk running"
     assert student.says("exec", "-u", "5", "walk", "id", "-u") == "5"
     assert (
@@ -162,7 +162,7 @@ def test_a_killed_monitor_is_cleaned_up_after(student: Student, box: str) -> Non
     pid = json.loads(student.says("inspect", box))[0]["State"]["Pid"]
     owner = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
     os.kill(owner, signal.SIGKILL)
-    assert until(lambda: pid not in student.processes(), time.monotonic() + 10, 0.01)
+    assert until(lambda: pid not in student.processes(), time.monotonic() + PATIENCE, 0.01)
     rows = student.says("ps", "-a", "--format", "{{.Names}} {{.State}}").splitlines()
     assert sorted(rows) == [f"{box} exited", "other running"]
     student.says("rm", "-f", "other")

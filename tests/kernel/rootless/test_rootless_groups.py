@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import one_line
+from tests.support.boxes import PATIENCE, one_line
 from tests.support.student import ID, Student, student
 from tinybox.isolation.cgroups import delegation
 from tinybox.isolation.cgroups.hierarchies import hierarchies
@@ -69,7 +69,7 @@ class Given:
         self.student("rm", "-f", "box", "other")  # those of a test that has failed
         self.shell.kill()
         self.shell.wait()
-        assert until(lambda: not self.student.processes(), time.monotonic() + 10, 0.01)
+        assert until(lambda: not self.student.processes(), time.monotonic() + PATIENCE, 0.01)
         left = sorted(path.name for path in self.path.iterdir() if path.is_dir())
         for name in left:
             (self.path / name).rmdir()

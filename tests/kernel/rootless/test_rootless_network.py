@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.rootless.test_rootless import is_quiet
-from tests.support.boxes import one_line
+from tests.support.boxes import PATIENCE, one_line
 from tests.support.student import Student, student
 from tinybox.linux.waiting import until
 
@@ -97,7 +97,7 @@ def serve(student: Student, name: str, *options: str) -> None:
     student.says(
         "run", "-d", "--name", name, "-p", f"{PORT}:80", *options, "busybox", "sh", "-c", SERVE, env=ON_A_BRIDGE
     )
-    assert until(lambda: fetched() == "hello", time.monotonic() + 10, 0.02)
+    assert until(lambda: fetched() == "hello", time.monotonic() + PATIENCE, 0.02)
 
 
 def test_boxes_reach_one_another_and_the_outside(student: Student) -> None:
@@ -153,7 +153,7 @@ def test_the_port_of_a_killed_owner_is_free_again(student: Student) -> None:
     for name in ("web1", "web2"):
         serve(student, name)
         os.kill(owner(student, name), signal.SIGKILL)
-        assert until(lambda: fetched() == "", time.monotonic() + 10, 0.02)
+        assert until(lambda: fetched() == "", time.monotonic() + PATIENCE, 0.02)
     os.kill(owner(student, "other"), signal.SIGKILL)
     assert is_quiet(student)
     rows = student.says("ps", "-a", "--format", "{{.Names}} {{.State}}").splitlines()
@@ -191,7 +191,7 @@ def test_a_killed_pasta_is_named(student: Student) -> None:
     student.says("run", "-d", "--name", "one", "busybox", "sleep", "1000", env=ON_A_BRIDGE)
     (pid,) = [pid for pid in student.processes() if b"/pasta\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(pid, signal.SIGKILL)
-    assert until(lambda: len(student.processes()) == 3, time.monotonic() + 10, 0.01)  # the monitor and the box
+    assert until(lambda: len(student.processes()) == 3, time.monotonic() + PATIENCE, 0.01)  # the monitor and the box
     one_line(student("run", "--rm", "busybox", "true", env=ON_A_BRIDGE), 125, "there is no way out", "start them again")
     assert student.says("exec", "one", "echo", "here") == "here"
     student.says("rm", "-f", "one")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.boxes import PATIENCE
 from tinybox.lab import card, course, lectures, own_folders
 from tinybox.linux.waiting import until
 
@@ -71,7 +72,7 @@ def test_a_held_lab_that_is_killed_leaves_no_process(tinybox: Command) -> None:
         while not (found := SOURCE.findall(shown)):
             shown += process.stdout.readline()
         process.kill()
-    assert until(lambda: not os.path.exists(found[0]), time.monotonic() + 20, 0.01)
+    assert until(lambda: not os.path.exists(found[0]), time.monotonic() + PATIENCE, 0.01)
     assert tinybox("ps", "-aq").stdout == ""
 
 

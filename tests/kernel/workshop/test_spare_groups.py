@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.boxes import PATIENCE
 from tinybox.isolation.cgroups.group import place
 from tinybox.isolation.cgroups.hierarchies import hierarchies
 from tinybox.linux import proc
@@ -77,13 +78,13 @@ def test_a_killed_check_leaves_nothing(tinybox: Command, rootfs: str) -> None:
     waits = levels.solution(CGROUP).replace('os.write(opener, b"!")', "signal.pause()")
     (course / levels.file_name(CGROUP)).write_text(waits)
     with tinybox.start("workshop", "check", str(CGROUP), "--dir", str(course)) as check:
-        assert until(lambda: any((group / "box").exists() for group in groups()), time.monotonic() + 20, 0.01)
+        assert until(lambda: any((group / "box").exists() for group in groups()), time.monotonic() + PATIENCE, 0.01)
         # The keeper of the groups, the first process of the spare host, two programs of the student, and their boxes
         pids = below(check.pid)
         assert len(pids) >= 4
         check.kill()
         check.wait()
-        assert until(lambda: not any(map(is_running, pids)), time.monotonic() + 20, 0.01)
+        assert until(lambda: not any(map(is_running, pids)), time.monotonic() + PATIENCE, 0.01)
     assert groups() == []
 
 

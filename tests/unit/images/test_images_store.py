@@ -242,7 +242,7 @@ def test_a_shared_lock_keeps_images(store: Store) -> None:
         remover.join(0.1)
         assert remover.is_alive()
         assert store.image("box").reference == "box:latest"
-    remover.join(5)
+    remover.join(PATIENCE)
     assert store.images() == []
 
 
