@@ -60,11 +60,11 @@ def of_every_group(hierarchies: Hierarchies) -> list[Setting]:
 
 
 def read(path: str) -> str | None:
-    """Return the text of *path*, or None if there is no such file, or its group was removed; see read(2)."""
+    """Return the text of *path*, or None if there is no such file, or its group or process has ended; see read(2)."""
     try:
         return proc.text(path)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
+        if error.errno in (errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EOPNOTSUPP):
             return None
         raise
 

@@ -93,19 +93,13 @@ def _place(pid: int) -> str:
 
     For a process that is ending the kernel shows the root group, ``/``, which cannot be frozen; "" if it has ended.
     """
-    try:
-        rows = [line.split(":", 2) for line in proc.text(f"/proc/{pid}/cgroup").splitlines()]
-    except proc.GONE:
-        return ""
+    rows = [line.split(":", 2) for line in (files.read(f"/proc/{pid}/cgroup") or "").splitlines()]
     return next((path for _, controllers, path in rows if "freezer" in controllers.split(",")), "")
 
 
 def _is_first(pid: int) -> bool:
     """Return whether *pid* is the first process of a pid namespace; see NSpid in proc_pid_status(5)."""
-    try:
-        return proc.status(proc.text(f"/proc/{pid}/status")).get("NSpid", "").split()[-1:] == ["1"]
-    except proc.GONE:  # it has just ended
-        return False
+    return proc.status(files.read(f"/proc/{pid}/status") or "").get("NSpid", "").split()[-1:] == ["1"]
 
 
 def _freezers(where: Hierarchies) -> list[tuple[str, str, tuple[str, ...]]]:
