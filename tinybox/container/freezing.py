@@ -17,7 +17,6 @@ from tinybox.container.records import events, spec, state
 from tinybox.errors import StateError
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.linux.filesystem.locks import lock_file, share
-from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +35,11 @@ def group(paths: Paths, container: str) -> Cgroup:
 
 
 class Freezer:
-    """The lock on RUN/ID/freezer: one command at a time may freeze or thaw a running container; see flock(2)."""
+    """The lock on RUN/ID/freezer: one command at a time may freeze or thaw a running container; see flock(2).
+
+    A command that was stopped (SIGSTOP) while it has the lock is continued, see `lock_file`. StateError: another one
+    works for longer than state.PATIENCE.
+    """
 
     def __init__(self, paths: Paths, container: str) -> None:
         self._paths, self._id = paths, container
@@ -44,29 +47,27 @@ class Freezer:
         self._fd = -1
 
     def __enter__(self) -> Self:
-        if not until(self._try_lock, time.monotonic() + state.PATIENCE, state.PAUSE):
-            raise StateError(f"container {self._id[:12]}", "is in use by another command", "wait for it")
-        self._thaw_left_frozen()
+        self._fd, deadline = _opened(self._paths, self._id), time.monotonic() + state.PATIENCE
+        try:
+            lock_file(self._fd, between=lambda: self._refuse_after(deadline))
+            self._take_over()
+        except BaseException:
+            os.close(self._fd)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
         self._fd = -1
 
-    def _try_lock(self) -> bool:
-        self._fd = _opened(self._paths, self._id)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._fd)
-            return False
-        if os.fstat(self._fd).st_nlink:
-            return True
-        os.close(self._fd)
-        raise _ended(self._id)
+    def _refuse_after(self, deadline: float) -> None:
+        if time.monotonic() > deadline:
+            raise StateError(f"container {self._id[:12]}", "is in use by another command", "wait for it")
 
-    def _thaw_left_frozen(self) -> None:
+    def _take_over(self) -> None:
         """Thaw the container if the file has content: this process has its lock, so the command that wrote is dead."""
+        if not os.fstat(self._fd).st_nlink:
+            raise _ended(self._id)
         if os.pread(self._fd, 1, 0):
             self.thaw()
 

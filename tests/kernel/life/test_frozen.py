@@ -146,22 +146,37 @@ def test_commit_is_killed_at_any_call(tinybox: Command) -> None:
 
 
 def test_one_command_at_a_time_freezes(tinybox: Command, hoard: Life) -> None:
-    """A second commit waits for the first; a commit whose box another command has thawed fails and says why."""
+    """While a process works with the frozen box, others wait, and fail in one line if that takes too long."""
+    paths = Paths(tinybox.root)
+    with freezing.Freezer(paths, hoard.id) as work:
+        work.freeze("test")
+        verbs = [("commit", hoard.name, "one:2"), ("pause", hoard.name), ("unpause", hoard.name)]
+        for process in [tinybox.start(*words) for words in verbs]:
+            ended(process, "in use by another command")
+        assert frozen(hoard)
+        work.thaw()
+    assert not frozen(hoard)
+
+
+def test_a_stopped_commit_is_continued(tinybox: Command, hoard: Life) -> None:
+    """A second commit continues one that was stopped, waits for it, and both make their image; pause does the same."""
     try:
         with at_work(tinybox, hoard, "commit", hoard.name, "one:1") as first:
-            verbs = [("commit", hoard.name, "one:2"), ("pause", hoard.name), ("unpause", hoard.name)]
-            for process in [tinybox.start(*words) for words in verbs]:
-                ended(process, "in use by another command")
-            assert frozen(hoard)
-            with tinybox.start("commit", hoard.name, "one:2") as second:
-                first.send_signal(signal.SIGCONT)
-                assert [process.wait(PATIENCE) for process in (first, second)] == [0, 0]
-        with at_work(tinybox, hoard, "commit", hoard.name, "one:3") as process:
-            assert tinybox("kill", hoard.name).returncode == 0
-            process.send_signal(signal.SIGCONT)
-            ended(process, "during the commit")
+            assert [tinybox("commit", hoard.name, "one:2").returncode, first.wait(PATIENCE)] == [0, 0]
+        with at_work(tinybox, hoard, "commit", hoard.name, "one:3") as first:
+            assert [tinybox("pause", hoard.name).returncode, first.wait(PATIENCE)] == [0, 0]
+        assert frozen(hoard)
+        stdout_of(tinybox, "unpause", hoard.name)
     finally:
-        tinybox("rmi", "one:1", "one:2")
+        tinybox("rmi", "one:1", "one:2", "one:3")
+
+
+def test_a_commit_whose_box_was_thawed_fails(tinybox: Command, hoard: Life) -> None:
+    """`kill` thaws the box under a commit, which then says why it has failed."""
+    with at_work(tinybox, hoard, "commit", hoard.name, "one:3") as process:
+        assert tinybox("kill", hoard.name).returncode == 0
+        process.send_signal(signal.SIGCONT)
+        ended(process, "during the commit")
 
 
 @pytest.mark.parametrize("words", [("cp", "{}:/", "-"), ("export", "{}"), ("commit", "{}", "never")])
