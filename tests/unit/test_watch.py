@@ -51,7 +51,9 @@ def test_a_long_panel_says_how_much_more_there_is() -> None:
 def test_a_costly_look_makes_the_next_one_later(used: float, seconds: float) -> None:
     """A look each second while one costs less than SHARE of that; otherwise so seldom that the share holds."""
     times = iter([0.0, used])
-    assert Pace(lambda: next(times)).next() == pytest.approx(seconds)
+    pace = Pace(lambda: next(times))
+    assert pace.next() == pytest.approx(seconds)
+    assert pace.share <= SHARE + 1e-9  # also of the first look, which comes at once
     assert used / seconds <= SHARE + 1e-9
 
 
