@@ -53,7 +53,7 @@ def test_a_costly_look_makes_the_next_one_later(used: float, seconds: float) -> 
     times = iter([0.0, used])
     pace = Pace(lambda: next(times))
     assert pace.next() == pytest.approx(seconds)
-    assert pace.share <= SHARE + 1e-9  # also of the first look, which comes at once
+    assert pace.share == pytest.approx(used / INTERVAL)  # the first look comes at once
     assert used / seconds <= SHARE + 1e-9
 
 

@@ -105,9 +105,9 @@ class Box(Guest):
 
     def end(self) -> None:
         """End all processes of the box and remove it; its guests first, because the lab is their parent."""
-        for guest in self.guests:
-            guest.end()
         try:
+            for guest in self.guests:
+                guest.end()
             lifecycle.stop(self.container, self.ending or wait_loop.Ending(128 + signal.SIGKILL))
         except BaseException as error:
             lifecycle.abandon(self.container, error)

@@ -74,7 +74,7 @@ def link(path: str) -> str:
 
 
 def of_living(call: Callable[[str], T], path: str) -> T:
-    """Return *call* of the link *path* of /proc/PID, where *call* follows or reads it; see proc(5).
+    """Return ``call(path)`` for the link *path* of /proc/PID, which *call* reads or follows; see proc(5).
 
     ProcessLookupError or FileNotFoundError: the process has ended. PermissionError: this user may not do it. For a
     process that ends during the call the kernel reports EACCES, too, so a refusal counts only if a second call gets it:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cgroup_children import VIEWS, group_with, sleep_for_ever, start
+from tests.support.cgroup_children import VIEWS, WRONG, group_with, sleep_for_ever, start
 from tinybox.container.process import spawn
 from tinybox.container.process.handles import Handles
 from tinybox.isolation.cgroups import files, frozen
@@ -26,12 +26,15 @@ CHILDREN, ROUNDS = 60, 10
 
 
 def make_children(number: int, then: Callable[[], object]) -> None:
-    """Become the first process of a new pid namespace with so many children; call *then*, and sleep."""
-    for _ in range(number):
-        if os.fork() == 0:
-            sleep_for_ever()
-    then()
-    sleep_for_ever()
+    """As the first process of a new pid namespace, make so many children, call *then*, and sleep; never return."""
+    try:
+        for _ in range(number):
+            if os.fork() == 0:
+                sleep_for_ever()
+        then()
+        sleep_for_ever()
+    finally:
+        os._exit(WRONG)  # a forked test must never return into pytest
 
 
 def namespace_of(number: int, inner: int = 0) -> Handles:
@@ -50,10 +53,10 @@ def namespace_of(number: int, inner: int = 0) -> Handles:
     handles.pid, handles.pidfd = process.clone3(process.CLONE_NEWPID)
     if handles.pid == 0:
         make_children(number, nest)
-    for _ in range(2 if inner else 1):
-        os.read(told, 1)
-    os.close(told)
     os.close(tell)
+    heard = [os.read(told, 1) for _ in range(2 if inner else 1)]
+    os.close(told)
+    assert b"" not in heard, "a process has ended early"
     return handles
 
 

@@ -121,7 +121,7 @@ def has_own_clocks(pid: int) -> bool:
     try:
         its = proc.of_living(os.stat, namespaces.path(pid, "time"))
         return not os.path.samestat(its, os.stat("/proc/self/ns/time"))
-    except (FileNotFoundError, ProcessLookupError):  # or a kernel without time namespaces
+    except (FileNotFoundError, ProcessLookupError):  # or the kernel has no time namespaces
         return False
 
 

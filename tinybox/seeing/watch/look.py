@@ -37,7 +37,7 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float] = time.process_time) -> None:
         self._clock, self._spent, self._last = clock, clock(), time.monotonic()
-        self.share = 0.0  # of a CPU, since the look before; the first look is counted for the time to the second
+        self.share = 0.0  # of a CPU, since the look before, but at least for INTERVAL: the first look comes at once
         self.seconds = INTERVAL
 
     def next(self) -> float:
@@ -45,8 +45,8 @@ class Pace:
         spent, now = self._clock(), time.monotonic()
         used, passed = spent - self._spent, now - self._last
         self._spent, self._last = spent, now
+        self.share = used / max(passed, INTERVAL)
         self.seconds = min(max(INTERVAL, used / SHARE), SLOWEST)
-        self.share = used / max(passed, self.seconds)
         return self.seconds
 
 

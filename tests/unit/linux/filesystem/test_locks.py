@@ -82,11 +82,11 @@ def test_a_directory_is_made_again_until_it_is_locked(
     real = getattr(module, call)
 
     def disturbed(*arguments: object) -> None:
-        if module is os:
+        if call == "mkdir":  # there is something to sweep only afterwards
             real(*arguments)
         if len(swept) < 3:
             swept.append(sweep(path))
-        if module is locks:
+        if call != "mkdir":
             real(*arguments)
 
     monkeypatch.setattr(module, call, disturbed)
