@@ -92,9 +92,10 @@ def test_an_engine_that_leaves_gives_files_away_as_well(runtime: Runtime) -> Non
     runtime.program("sh", "-c", OPEN)
     with open("/dev/zero", "rb") as stdin:
         assert runtime.create("box", stdin=stdin).returncode == 0
+    streams = runtime.streams()
     assert runtime("start", "box").returncode == 0
     runtime.until("box", "stopped")
-    assert [(runtime.folder / name).stat().st_uid for name in ("out", "err")] == [1000, 1000]
+    assert [file.stat().st_uid for file in streams] == [1000, 1000]
     assert os.stat("/dev/zero").st_uid == 0
 
 

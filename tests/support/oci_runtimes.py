@@ -26,6 +26,7 @@ class Runtime:
     def __init__(self, folder: Path, layers: list[str]) -> None:
         self.folder, self.layers = folder, layers
         self.root, self.bundle = folder / "state", folder / "bundle"
+        self.commands = 0
         (self.bundle / "rootfs").mkdir(parents=True)
         plain_bundle.copy_merged(layers, str(self.bundle / "rootfs"))
         assert self("spec", "--bundle", str(self.bundle)).returncode == 0
@@ -39,8 +40,12 @@ class Runtime:
     def through(
         self, before: list[str], words: list[str], text: str = "", timeout: float = 30.0, **options: Any
     ) -> Done:
-        """Run ``BEFORE tinybox-oci WORDS``, with files for the output: a process that stays would keep a pipe open."""
-        out, err = self.folder / "out", self.folder / "err"
+        """Run ``BEFORE tinybox-oci WORDS``, with files for the output: a process that stays would keep a pipe open.
+
+        Each command has files of its own: the program of an earlier one may still write to that one's.
+        """
+        self.commands += 1
+        out, err = self.streams()
         with out.open("w") as stdout, err.open("w") as stderr:
             settings: dict[str, Any] = options if "stdin" in options else {"input": text, **options}
             done = subprocess.run(
@@ -53,6 +58,10 @@ class Runtime:
                 **settings,
             )
         return Done(done.args, done.returncode, out.read_text(), err.read_text())
+
+    def streams(self) -> tuple[Path, Path]:
+        """Return the files of the last command's output and of its errors."""
+        return self.folder / f"out.{self.commands}", self.folder / f"err.{self.commands}"
 
     def change(self, how: Callable[[dict[str, Any]], object]) -> None:
         """Change the bundle's config.json."""
