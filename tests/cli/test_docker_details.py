@@ -173,12 +173,19 @@ def test_values_of_a_health_check_are_read_without_one(tinybox: Command) -> None
         one_line(tinybox("run", "--rm", f"--health-{option}", value, "busybox", "true"), 125, f"--health-{option}")
 
 
+def until_it_waits(client: int) -> None:
+    """Wait until this process, a `wait`, has opened the process that it waits for."""
+    until(lambda: any("pidfd" in place for place in descriptors(client)))
+
+
 def test_wait_of_a_box_that_is_removed(tinybox: Command) -> None:
     """`wait` prints the status of a --rm box, which is gone by then, and of one that another command removes."""
-    name = new_name()
-    stdout_of(tinybox, "run", "-d", "--rm", "--name", name, "busybox", "sh", "-c", "sleep 2; exit 4")
-    assert stdout_of(tinybox, "wait", name) == "4\n"
-    with life(tinybox, "busybox", *FOREVER) as box, tinybox.start("wait", box.name) as waiting:
-        until(lambda: any("pidfd" in place for place in descriptors(waiting.pid)))
-        stdout_of(tinybox, "rm", "-f", box.name)
-        assert waiting.communicate(timeout=PATIENCE)[0] == "137\n"
+    ends = ("sh", "-c", "trap 'exit 4' USR1; while :; do sleep 0.05; done")
+    for options, program, request, status in (
+        (["--rm"], ends, ["kill", "-s", "USR1"], 4),
+        ([], FOREVER, ["rm", "-f"], 137),
+    ):
+        with life(tinybox, *options, "busybox", *program) as box, tinybox.start("wait", box.name) as waiting:
+            until_it_waits(waiting.pid)
+            stdout_of(tinybox, *request, box.name)
+            assert waiting.communicate(timeout=PATIENCE)[0] == f"{status}\n"

@@ -131,7 +131,7 @@ def test_containers(docker: Recorded, tmp_path: Path) -> None:
     docker.start("whale-3")
     assert (docker.wait("whale-3"), docker.wait([other])) == (7, [7])
     docker.restart("whale", time=1)
-    docker.execute("whale", ["sh", "-c", "sleep 1; kill -TERM 1"], detach=True)
+    docker.execute("whale", ["sh", "-c", "sleep 5; kill -TERM 1"], detach=True)
     docker.attach("whale")
     docker.start("whale")
     docker.kill("whale", signal="KILL")

@@ -36,7 +36,7 @@ run --rm --init IMAGE sh -c "cat /proc/1/comm"
 run --rm --network host IMAGE cat /proc/sys/kernel/domainname
 run --rm --pid host IMAGE sh -c "test $$ -gt 20"
 run --rm --ipc host --uts host IMAGE true
-run --rm --memory 64m --pids-limit 20 IMAGE sh -c "for i in $(seq 30); do sleep 1 & done"
+run --rm --memory 64m --pids-limit 20 IMAGE sh -c "for i in $(seq 30); do sleep 99 & done"
 run --rm --oom-score-adj 500 IMAGE cat /proc/self/oom_score_adj
 run --rm --sysctl net.ipv4.ip_forward=1 --network none IMAGE cat /proc/sys/net/ipv4/ip_forward
 run --rm --device /dev/null:/dev/other IMAGE stat -c %F:%t:%T:%a /dev/other

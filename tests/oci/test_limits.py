@@ -174,7 +174,7 @@ def test_a_limit_of_the_caller_holds_below_it(room: str, runtime: Runtime) -> No
     assert runtime("start", "box").returncode == 0
     assert runtime("update", "--pids-limit=7", "box").returncode == 0
     assert limit(place, "pids") == "7"
-    assert "can't fork" in runtime("exec", "box", "sh", "-c", "for each in $(seq 7); do sleep 9 & done").stderr
+    assert "can't fork" in runtime("exec", "box", "sh", "-c", "for each in $(seq 7); do sleep 99 & done").stderr
     assert runtime("delete", "--force", "box").returncode == 0
     assert not Path(f"{root}{place}").parent.exists()
 

@@ -37,7 +37,7 @@ srun --container PLAIN sh -c "echo out; echo err >&2"
 srun --container PLAIN touch /file
 srun --container PLAIN grep -E "Cap|NoNew|SigBlk|SigIgn" /proc/self/status
 srun --container PLAIN --nodes 2 --label sh -c "echo $SLURM_JOB_NUM_NODES nodes, pid $$"
-srun --container LIMITED sh -c "for i in $(seq 30); do sleep 1 & done"
+srun --container LIMITED sh -c "for i in $(seq 30); do sleep 99 & done"
 srun --container LIMITED sh -c "{EATER}"
 srun --container LIMITED sh -c "cat /sys/fs/cgroup/*/pids.max /sys/fs/cgroup/*/memory.limit_in_bytes"
 srun --container PLAIN --mem 35M sh -c "{EATER}"

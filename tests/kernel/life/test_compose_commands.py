@@ -223,7 +223,7 @@ def test_one_end_can_be_the_end_of_all(tinybox: Command, tmp_path: Path) -> None
 services:
   web: {<<: *stays}
   good: {<<: *stays, command: "true"}
-  bad: {<<: *stays, command: [sh, -c, "sleep 0.5; exit 6"]}
+  bad: {<<: *stays, command: [sh, -c, "sleep 2; exit 6"]}
 """
     with project(tinybox, tmp_path, text, "ends") as ends:
         assert ends("up", "--no-start").returncode == 0

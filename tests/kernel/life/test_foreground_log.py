@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import PATIENCE, named, new_name, one_line, until
+from tests.support.boxes import PATIENCE, named, new_name, one_line
 from tests.support.detached_boxes import Life, stdout_of
 from tests.support.screens import screen
 from tests.support.slowness import SLOWNESS
@@ -113,10 +113,11 @@ def test_a_passing_container_has_none(tinybox: Command) -> None:
     """The control: with --rm and without a terminal, the program has tinybox's own streams, and `attach` is refused."""
     name = new_name()
     reading, writing = os.pipe()
-    words = ("run", "--rm", "--name", name, "busybox", "sh", "-c", "readlink /proc/self/fd/1; sleep 1")
+    words = ("run", "--rm", "--name", name, "busybox", "sh", "-c", "readlink /proc/self/fd/1; exec sleep 1000")
     with tinybox.start(*words, stdout=writing) as process, os.fdopen(reading) as output:
         pipe = os.readlink(f"/proc/self/fd/{writing}")
         os.close(writing)
         assert output.readline().strip() == pipe
         one_line(tinybox("attach", name), 1, "foreground")
-    until(lambda: process.poll() is not None)
+        process.terminate()
+        assert process.wait(PATIENCE) == 143

@@ -128,9 +128,11 @@ def test_wait_and_attach_do_not_wait_for_a_stopped_owner(tinybox: Command) -> No
             done = tinybox("attach", it.name, text="word\n", timeout=SOON)
             assert (done.returncode, done.stdout) == (5, "got word\n")
             assert waiting.communicate(timeout=SOON)[0] == "5\n"
-    with life(tinybox, "busybox", "sh", "-c", "sleep 1; exit 6") as it:
+    with life(tinybox, "busybox", "sh", "-c", "until test -e /go; do sleep 0.05; done; exit 6") as it:
         stop(it.monitor)
-        assert tinybox("wait", it.name, timeout=SOON).stdout == "6\n"
+        with tinybox.start("wait", it.name) as waiting:
+            assert tinybox("exec", it.name, "touch", "/go", timeout=SOON).returncode == 0
+            assert waiting.communicate(timeout=SOON)[0] == "6\n"
 
 
 def test_commands_that_need_no_owner_leave_it_stopped(tinybox: Command) -> None:
