@@ -11,24 +11,28 @@ import re
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from textual.widgets import Static
+from textual.containers import VerticalScroll
 
 from tests.conftest import Command
 from tests.support.boxes import PATIENCE, new_name, until
 from tests.support.browser import Browser, chromium
-from tests.support.detached_boxes import Life
+from tests.support.detached_boxes import Life, life
 from tinybox.container.records.paths import Paths
 from tinybox.seeing.watch.look import Box
 from tinybox.seeing.watch.process_facts import UpperDirectory
 from tinybox.seeing.watch.server import ADDRESS, Looks, Server
-from tinybox.seeing.watch.terminal import STYLES, Watch
+from tinybox.seeing.watch.terminal import STYLES, Lines, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from textual.pilot import Pilot
+    from textual.strip import Strip
 
     from tinybox.seeing.watch.rows import Row, View
 
@@ -119,12 +123,12 @@ def test_namespaces_and_mounts_are_those_of_proc(live: Life) -> None:
     assert [row.key for row in view.panel("mounts")] == [line.split()[0] for line in lines]
 
 
-def looked_until(box: Box, panel: str, text: str, *marks: str) -> Row:
-    """Look until a row of *panel* with *text* in it has one of these *marks*, and return the row."""
+def looked_until(box: Box, panel: str, pattern: str, *marks: str) -> Row:
+    """Look until a row of *panel* with a match of *pattern* has one of these *marks*, and return the row."""
     found: list[Row] = []
 
     def is_there() -> bool:
-        found.extend(row for row in box.look().panel(panel) if text in row.box and row.mark in marks)
+        found.extend(row for row in box.look().panel(panel) if re.search(pattern, row.box) and row.mark in marks)
         return bool(found)
 
     until(is_there)
@@ -141,10 +145,12 @@ def test_an_unchanged_box_marks_nothing_and_a_new_process_is_marked(live: Life) 
     looks = [marked(box.look()) for _ in range(3)]
     assert [mark for marks in looks for mark in marks if mark[0] != "network"] == []
     with live.tinybox.start("exec", live.name, "sleep", "5000") as running:
-        new = looked_until(box, "processes", "sleep 5000", "new", "changed")  # a look may come before its execve(2)
+        # The process that makes the program has the command line of `exec`; the program has it, too, until execve(2).
+        program = r"^\d+ sleep 5000$"
+        new = looked_until(box, "processes", program, "new", "changed")
         os.kill(int(new.key), signal.SIGKILL)
         running.wait(PATIENCE)
-    assert looked_until(box, "processes", "sleep 5000", "gone").key == new.key
+    assert looked_until(box, "processes", program, "gone").key == new.key
     assert new.key not in [row.key for row in settled(box).panel("processes")]
 
 
@@ -364,7 +370,21 @@ def test_a_recording_is_a_page_without_a_network(live: Life, tmp_path: Path, chr
 
 def shown(app: Watch, name: str) -> str:
     """Return the text of a part of the screen."""
-    return str(app.query_one(f"#{name}", Static).render())
+    return "\n".join(line.plain for line in app.query_one(f"#{name}", Lines).lines)
+
+
+async def reached(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    """Let the application work until *condition* is true: on a busy machine one pause can be too short."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        await pilot.pause()
+
+
+def colours(app: Watch) -> set[str]:
+    """Return the styles of marks in the panels."""
+    lines = app.query_one("#body", Lines).lines
+    return {str(span.style) for line in lines for span in line.spans} & set(STYLES.values())
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)])
@@ -378,7 +398,11 @@ def test_the_terminal_shows_host_and_box(live: Life, size: tuple[int, int]) -> N
             assert re.search(rf"{live.pid} .*\| 1 tinybox:init", shown(app, "body"))
             is_tall = size[1] > 40
             assert ("pid:[" in shown(app, "body") or "namespace" in shown(app, "body")) == is_tall
+            await pilot.press("7", "end")
+            panels = app.query_one(VerticalScroll)
+            await reached(pilot, lambda: is_tall or panels.scroll_y > 0)
             await pilot.press("2")
+            await reached(pilot, lambda: panels.scroll_y == 0)  # another panel begins with its first line
             assert "of 64MiB" in shown(app, "body")
             assert "tinybox:init" not in shown(app, "body")
             await pilot.press("a")
@@ -391,6 +415,26 @@ def test_the_terminal_shows_host_and_box(live: Life, size: tuple[int, int]) -> N
     asyncio.run(use())
 
 
+@pytest.mark.parametrize("size", [(80, 24), (30, 12)])
+def test_the_terminal_shows_that_a_box_has_ended(tinybox: Command, size: tuple[int, int]) -> None:
+    """A box that has ended before the first look has no facts, but its head is there, whole, at the top."""
+    with life(tinybox, "busybox", "sh", "-c", "exit 6") as ended:
+        ended.ended()
+
+        async def use() -> None:
+            app = Watch([Box(Paths(tinybox.root), ended.name)])
+            async with app.run_test(size=size) as pilot:
+                await pilot.pause()
+                assert "ended with status 6" in " ".join(shown(app, "head").split())
+                heights = [len(part.lines) for part in app.query(Lines)]
+                places = [(sum(heights[:number]), height) for number, height in enumerate(heights)]
+                parts = app.query(Lines)
+                await reached(pilot, lambda: [(part.region.y, part.region.height) for part in parts] == places)
+                assert max(len(line) for line in shown(app, "head").splitlines()) <= size[0]
+
+        asyncio.run(use())
+
+
 def test_the_terminal_colours_what_has_changed(live: Life) -> None:
     """After a look at a box at rest no part of the screen has the colour of a change; after an action it has."""
 
@@ -401,16 +445,56 @@ def test_the_terminal_colours_what_has_changed(live: Life) -> None:
         async with app.run_test(size=(80, 24)) as pilot:
             await pilot.press("4")
             app.look()
-            coloured = {span.style for span in app._drawn["body"].spans} & set(STYLES.values())
-            assert coloured == set()
+            assert colours(app) == set()
             await asyncio.to_thread(inside, live, "echo again >/etc/again")
 
             def is_coloured() -> bool:
                 app.look()
-                return STYLES["new"] in {span.style for span in app._drawn["body"].spans}
+                return STYLES["new"] in colours(app)
 
             until(is_coloured)
             await pilot.press("space")
             assert "held" in shown(app, "head")
+
+    asyncio.run(use())
+
+
+def test_the_terminal_draws_only_lines_that_differ(live: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first look each line is drawn; later only those whose words or colours have changed: looks are cheap."""
+    drawn: set[tuple[str | None, int]] = set()
+    render = Lines.render_line
+
+    def counted(self: Lines, y: int) -> Strip:
+        drawn.add((self.id, y))
+        return render(self, y)
+
+    monkeypatch.setattr(Lines, "render_line", counted)
+
+    async def use() -> None:
+        box = watched(live)
+        settled(box)
+        app = Watch([box])
+        async with app.run_test(size=(160, 48)) as pilot:
+            await pilot.press("space")  # no look but those of this test
+            await pilot.press("7")  # the mounts, which do not change
+            await reached(pilot, lambda: {part for part, _ in drawn} == {"head", "sparks", "tabs", "body"})
+            while drawn:  # until nothing waits to be drawn
+                drawn.clear()
+                await pilot.pause()
+            parts = list(app.query(Lines))
+            before = [list(part.lines) for part in parts]
+            app.view, app.pace.share = box.look(), 0.123
+            app.draw()
+            changed = {
+                (part.id, y)
+                for part, former in zip(parts, before, strict=True)
+                for y, line in enumerate(part.lines)
+                if (line.plain, line.spans) != (former[y].plain, former[y].spans)
+            }
+            await reached(pilot, lambda: drawn >= changed)
+            await pilot.pause()
+            assert drawn == changed
+            assert ("head", 0) in changed
+            assert "body" not in {part for part, _ in changed}
 
     asyncio.run(use())

@@ -11,7 +11,9 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 from textual.app import App
 from textual.containers import VerticalScroll
-from textual.widgets import Static
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
 
 from tinybox.errors import printable
 from tinybox.seeing.watch.look import Pace, row_history, spark
@@ -36,10 +38,36 @@ STYLES = {NEW: "bold black on green", CHANGED: "bold black on yellow", GONE: "st
 HOST, BOX, QUIET = "bold cyan", "bold magenta", "dim"
 
 
+class Lines(Widget):
+    """A part of the screen: lines of text, of which only those are drawn again that differ from the ones before.
+
+    The lines are as wide as the screen or shorter. Textual would else lay out and wrap all of them at each look, which
+    takes most of the time that a look may take.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(id=name)
+        self.lines: list[Text] = []
+        self.styles.height = 0
+
+    def show(self, lines: list[Text]) -> None:
+        """Replace the lines."""
+        former, self.lines = self.lines, lines
+        if len(lines) != len(former):
+            self.styles.height = len(lines)
+        for y, line in enumerate(lines):
+            if y >= len(former) or (line.plain, line.spans) != (former[y].plain, former[y].spans):
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        """Return the line *y*, which counts from 0, as Textual draws it."""
+        return Strip(self.lines[y].render(self.app.console)) if y < len(self.lines) else Strip.blank(self.size.width)
+
+
 class Watch(App[None]):
     """The application: *boxes* are looked at in turn with the keys left and right, each look takes one of them."""
 
-    CSS = "#head, #sparks, #tabs { height: auto; } #body { height: auto; } VerticalScroll { height: 1fr; }"
+    CSS = "VerticalScroll { height: 1fr; }"
     ENABLE_COMMAND_PALETTE = False
     ANIMATION_LEVEL = "none"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -62,15 +90,14 @@ class Watch(App[None]):
         self.view: View = boxes[0].look()
         self.pace = Pace()
         self._due: Timer | None = None
-        self._drawn: dict[str, Text] = {}
 
     def compose(self) -> ComposeResult:
         """Make the widgets: two lines that stay, the counters, the names of the panels, and the panels."""
-        yield Static(id="head")
-        yield Static(id="sparks")
-        yield Static(id="tabs")
+        yield Lines("head")
+        yield Lines("sparks")
+        yield Lines("tabs")
         with VerticalScroll(can_focus=True):
-            yield Static(id="body")
+            yield Lines("body")
 
     def on_mount(self) -> None:
         """Draw the first look, and wait for the next one."""
@@ -97,7 +124,7 @@ class Watch(App[None]):
     def action_panel(self, number: int) -> None:
         """Show one panel alone."""
         self.chosen, self.everything = number, False
-        self.draw()
+        self._from_the_top()
 
     def action_step(self, step: int) -> None:
         """Show the next panel alone, or the one before."""
@@ -106,32 +133,33 @@ class Watch(App[None]):
     def action_all(self) -> None:
         """Show all panels, or one again."""
         self.everything = not self._shows_all()
-        self.draw()
+        self._from_the_top()
 
     def action_hold(self) -> None:
         """Hold the picture, so that a room can read it, or go on."""
         self.held = not self.held
         self.draw()
 
+    def _from_the_top(self) -> None:
+        self.query_one(VerticalScroll).scroll_home(animate=False)
+        self.draw()
+
     def _shows_all(self) -> bool:
         return self.size.height >= TALL if self.everything is None else self.everything
 
     def draw(self) -> None:
-        """Write each part whose text differs from what the screen shows."""
+        """Give each part its lines."""
         width = max(self.size.width, 20)
         parts = {
-            "head": self._head(width),
+            "head": [part for line in self._head(width) for part in line.wrap(self.console, width)],
             "sparks": self._sparks(width),
-            "tabs": self._tabs(),
-            "body": Text("\n").join(self._body(width - 2)),
+            "tabs": list(self._tabs().wrap(self.console, width)),
+            "body": self._body(width - 2),
         }
-        for name, text in parts.items():
-            former = self._drawn.get(name)
-            if former is None or former.plain != text.plain or former.spans != text.spans:
-                self._drawn[name] = text
-                self.query_one(f"#{name}", Static).update(text)
+        for name, lines in parts.items():
+            self.query_one(f"#{name}", Lines).show(lines)
 
-    def _head(self, width: int) -> Text:
+    def _head(self, width: int) -> list[Text]:
         view = self.view
         which = f" {self.at + 1} of {len(self.boxes)}" if len(self.boxes) > 1 else ""
         state = view.ended or f"{view.status}, first process {view.pid}"
@@ -142,10 +170,9 @@ class Watch(App[None]):
         if width - left.cell_len > len(pace) + 2:
             left.append(" " * (width - left.cell_len - len(pace)))
             left.append(pace, QUIET)
-        left.append("\nq ends  1-7 panel  a all  space holds  <- -> box", QUIET)
-        return left
+        return [left, Text("q ends  1-7 panel  a all  space holds  <- -> box", QUIET)]
 
-    def _sparks(self, width: int) -> Text:
+    def _sparks(self, width: int) -> list[Text]:
         lines = []
         box = self.boxes[self.at]
         for panel in self.view.panels:
@@ -156,7 +183,7 @@ class Watch(App[None]):
                     lines.append(
                         Text.assemble(spark(history, max(width - 32, 8)).rjust(max(width - 32, 8)), "  ", words)
                     )
-        return Text("\n").join(lines)
+        return lines
 
     def _tabs(self) -> Text:
         line = Text()
