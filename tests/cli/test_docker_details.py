@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.boxes import PATIENCE, new_name, one_line, until
-from tests.support.detached_boxes import FOREVER, life, stdout_of
+from tests.support.boxes import PATIENCE, new_name, one_line
+from tests.support.detached_boxes import FOREVER, life, stdout_of, until_it_waits
 from tests.support.screens import screen
 
 if TYPE_CHECKING:
@@ -31,15 +30,6 @@ def created(tinybox: Command, *words: str) -> Iterator[str]:
     """Make a container that rests, and remove it at the end."""
     with life(tinybox, *words, "busybox", "true", verb="create") as box:
         yield box.name
-
-
-def descriptors(pid: int) -> list[str]:
-    """Return what the descriptors of a process refer to; see proc_pid_fd(5)."""
-    found = []
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        with contextlib.suppress(OSError):  # it was closed meanwhile
-            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
-    return found
 
 
 def test_env_has_the_variables_that_were_asked_for(tinybox: Command) -> None:
@@ -171,11 +161,6 @@ def test_values_of_a_health_check_are_read_without_one(tinybox: Command) -> None
     """A time without a unit, and a negative number, are errors also when no health check uses them."""
     for option, value in (("interval", "1"), ("timeout", "-1s"), ("start-period", "x"), ("retries", "-1")):
         one_line(tinybox("run", "--rm", f"--health-{option}", value, "busybox", "true"), 125, f"--health-{option}")
-
-
-def until_it_waits(client: int) -> None:
-    """Wait until this process, a `wait`, has opened the process that it waits for."""
-    until(lambda: any("pidfd" in place for place in descriptors(client)))
 
 
 def test_wait_of_a_box_that_is_removed(tinybox: Command) -> None:

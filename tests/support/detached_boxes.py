@@ -138,6 +138,20 @@ def handled_signals(pid: int) -> set[int]:
     return {number for number in range(1, 65) if masks >> (number - 1) & 1}
 
 
+def descriptors(pid: int) -> list[str]:
+    """Return what the descriptors of a process refer to; see proc_pid_fd(5)."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return found
+
+
+def until_it_waits(client: int) -> None:
+    """Wait until this process, a `wait`, has opened the process that it waits for."""
+    until(lambda: any("pidfd" in place for place in descriptors(client)))
+
+
 @contextlib.contextmanager
 def life(tinybox: Command, *words: str, verb: str = "run") -> Iterator[Life]:
     """Keep ``tinybox run -d WORDS`` (or ``create``) while the test needs it; then remove it, with its volumes."""

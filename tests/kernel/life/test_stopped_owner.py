@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import READY, children, kept, lives, new_name, until
-from tests.support.detached_boxes import FOREVER, Life, field, life, nothing_is_left, stdout_of
+from tests.support.detached_boxes import FOREVER, Life, field, life, nothing_is_left, stdout_of, until_it_waits
 from tests.support.slowness import SLOWNESS
 from tinybox.container.records import id_ranges, state, waking
 from tinybox.container.records.paths import Paths
@@ -131,6 +131,7 @@ def test_wait_and_attach_do_not_wait_for_a_stopped_owner(tinybox: Command) -> No
     with life(tinybox, "busybox", "sh", "-c", "until test -e /go; do sleep 0.05; done; exit 6") as it:
         stop(it.monitor)
         with tinybox.start("wait", it.name) as waiting:
+            until_it_waits(waiting.pid)
             assert tinybox("exec", it.name, "touch", "/go", timeout=SOON).returncode == 0
             assert waiting.communicate(timeout=SOON)[0] == "6\n"
 
